@@ -1,0 +1,381 @@
+"""Compiles the engine: two static programs, the stub and the front door, for each machine.
+
+`python stub/build.py` by hand, `make engine`, or hatch_build.py when the package is built. docs/engine-build.md says
+why the compilers and flags are what they are. In stub/, `stub.c` is the stub's main program, `door.c`, `door_*.c` and
+`codec_zlib.c` make the front door, and everything else is linked into both.
+
+Environment: TMPRUN_ENGINE_ARCHES, the machines to build for (default: all), and TMPRUN_CC, the compiler for the
+machine that this runs on (default: musl-gcc, else zig). BuildError is what can go wrong, as one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+SOURCES = BUILD / "sources"
+ASAN = BUILD / "asan"
+ENGINE = ROOT / "tmprun" / "engine"
+MACHINES = ("x86_64", "aarch64")
+STUB_LIMIT = 128 << 10
+
+PROGRAMS = ("stub", "tmprun")
+ZIG_REQUIREMENT = "ziglang>=0.14,<0.18"
+
+OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]
+# The front door reads files that their user may only want to look at: it gets all hardening there is. The stub reads a
+# file that its user starts, mostly the one that it is the first part of: who could attack it by that file could as well
+# have written what is started. It gets none, and room for the gate.
+HARDENED = {"tmprun": ["-fPIE", "-fstack-protector-strong"], "stub": ["-fno-pie", "-fno-stack-protector"]}
+# One Huffman and one sequence decoder instead of two each, BMI2 where it pays: half the size at the same speed
+# (docs/engine-build.md has the measurements).
+ZSTD_FLAGS = [
+    "-w", "-DNDEBUG",
+    "-DZSTD_STRIP_ERROR_STRINGS=1", "-DZSTD_LEGACY_SUPPORT=0", "-DZSTD_TRACE=0", "-DZSTD_DISABLE_ASM=1",
+    "-DHUF_FORCE_DECOMPRESS_X1", "-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT",
+    "-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1",
+]  # fmt: skip
+DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
+# These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
+ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
+# Everything else is compiled for size.
+FAST = {"zstd_decompress_block", "huf_decompress", "deflate_decompress", "adler32", "sha256"}
+
+FLAGS = ["-std=gnu11", "-ffunction-sections", "-fdata-sections"]
+# Also when linking: it is then that zig compiles musl.
+NO_UNWIND = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
+RELEASE_FLAGS = [*NO_UNWIND, "-fno-ident", f"-ffile-prefix-map={ROOT}=."]
+RELEASE_LINK = [
+    *NO_UNWIND, "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
+    "-Wl,-z,stack-size=262144",  # musl takes the stack size of new threads from here; zig would write 16 MiB
+]  # fmt: skip
+# The few bytes of data right behind the code, instead of on a page of their own: 4 KB less.
+STUB_LINK = ["-Wl,-z,norelro", "-Wl,-z,common-page-size=512"]
+SANITIZE = [
+    "-O1", "-g", "-U_FORTIFY_SOURCE", "-fno-omit-frame-pointer",
+    "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+]  # fmt: skip
+
+
+class BuildError(Exception):
+    """The engine cannot be built; the text says why and what to do."""
+
+
+class Source(NamedTuple):
+    """A pinned sdist: `member` is the folder in it that we need, relative to its top."""
+
+    name: str
+    version: str
+    sha256: str
+    member: str
+
+    @property
+    def file(self) -> Path:
+        return SOURCES / f"{self.name}-{self.version}.tar.gz"
+
+    @property
+    def folder(self) -> Path:
+        """Where the needed folder of this very sdist is, or will be, unpacked."""
+        return SOURCES / f"{self.name}-{self.sha256[:16]}"
+
+
+class Unit(NamedTuple):
+    """A file to compile. `context` stands for all it may include: a digest."""
+
+    source: Path
+    flags: list[str]
+    context: str
+
+
+class Toolchain(NamedTuple):
+    """How to compile and link: `first` and `last` are start files, `stub_limit` is in bytes.
+
+    `name` is the machine, or "asan", and names the folder that keeps the objects.
+    """
+
+    name: str
+    compiler: list[str]
+    flags: list[str]
+    link: list[str]
+    first: list[str]
+    last: list[str]
+    stub_limit: int
+
+
+def host_machine() -> str:
+    """The machine that this runs on, as `uname -m` says."""
+    return os.uname().machine
+
+
+def wanted_machines() -> list[str]:
+    """The machines that TMPRUN_ENGINE_ARCHES names, or all."""
+    named = re.split(r"[,\s]+", os.environ.get("TMPRUN_ENGINE_ARCHES", "").strip())
+    machines = [name for name in named if name] or list(MACHINES)
+    for machine in machines:
+        if machine not in MACHINES:
+            raise BuildError(f"TMPRUN_ENGINE_ARCHES names {machine}; there are {', '.join(MACHINES)}")
+    return machines
+
+
+def build_requires(machines: Iterable[str]) -> list[str]:
+    """What has to be installed from PyPI before `build(machines)` can run here."""
+    needs = []
+    if not all(map(_intact, pinned())):
+        needs.append("pip")
+    if any(_own_compiler(machine) is None for machine in machines):
+        needs.append(ZIG_REQUIREMENT)
+    return needs
+
+
+# The sources: pinned sdists, fetched by pip, which knows the user's index; kept in build/sources.
+
+
+def pinned() -> list[Source]:
+    """What stub/sources.txt pins."""
+    members = {"zstd": "zstd/lib", "deflate": "libdeflate"}
+    line = re.compile(r"^(\S+)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
+    found = line.findall((ROOT / "stub" / "sources.txt").read_text())
+    return [Source(name, version, sha256, members[name]) for name, version, sha256 in found]
+
+
+def fetch() -> list[Source]:
+    """Make sure that every pinned sdist lies in build/sources, whole; BuildError otherwise."""
+    sources = pinned()
+    if all(map(_intact, sources)):
+        return sources
+    names = ",".join(source.name for source in sources)
+    # No other sdist: a build dependency without a wheel would compile for minutes (cmake did).
+    only = ["--no-deps", "--only-binary", ":all:", "--no-binary", names, "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "download", "-q", *only, "-r", "stub/sources.txt", "-d", str(SOURCES)]
+    if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+        raise BuildError(f"pip could not download {names}; put what stub/sources.txt names into build/sources")
+    for source in sources:
+        if not _intact(source):
+            raise BuildError(f"{source.file} is not the file that stub/sources.txt pins")
+    return sources
+
+
+def _intact(source: Source) -> bool:
+    try:
+        return hashlib.sha256(source.file.read_bytes()).hexdigest() == source.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _unpack(source: Source) -> Path:
+    """Unpack the needed folder once; a half-written one never gets its final name."""
+    if not source.folder.is_dir():
+        staging = Path(tempfile.mkdtemp(dir=SOURCES, prefix="unpack-"))
+        prefix = f"{source.name}-{source.version}/{source.member}/"
+        with tarfile.open(source.file) as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.name.startswith(prefix) else None
+                if content is not None:
+                    file = staging / member.name.removeprefix(prefix)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(content.read())
+        try:
+            staging.rename(source.folder)
+        except OSError:  # another build was faster
+            shutil.rmtree(staging)
+    return source.folder
+
+
+# The compilers.
+
+
+def _own_compiler(machine: str) -> list[str] | None:
+    """The compiler for `machine` that is installed already, if there is one."""
+    if machine != host_machine():
+        return None
+    named = os.environ.get("TMPRUN_CC", "").strip()
+    if named:
+        return shlex.split(named)
+    found = shutil.which("musl-gcc")
+    return [found] if found else None
+
+
+def toolchain(machine: str, program: str) -> Toolchain:
+    """What makes the static `program` for `machine`; BuildError when nothing here can."""
+    compiler = _own_compiler(machine)
+    if compiler is None:
+        if importlib.util.find_spec("ziglang") is None:
+            here = "install musl-gcc (Debian: musl-tools) or " if machine == host_machine() else ""
+            zig = f"{sys.executable} -m pip install '{ZIG_REQUIREMENT}'"
+            raise BuildError(f"no compiler for {machine}; {here}run: {zig}")
+        compiler = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-musl"]
+    gnu = Path(compiler[0]).name == "musl-gcc"
+    link, first, last = ["-static", "-no-pie"], [], []
+    if program == "tmprun":
+        link = ["-static-pie", "-fPIE"]  # zig wants to hear both
+    if program == "tmprun" and gnu:
+        # It knows no -static-pie: its specs name the start file of dynamic programs. The right one lies beside that.
+        link = ["-static", "-nostartfiles", "-Wl,-pie,--no-dynamic-linker,-z,text"]
+        lib = _musl_folder(compiler)
+        first, last = [f"{lib}/rcrt1.o", f"{lib}/crti.o"], [f"{lib}/crtn.o"]
+    if program == "tmprun":
+        link.append("-Wl,-z,relro,-z,now")
+    if gnu:
+        link.append("-Wl,-z,noseparate-code")  # zig's linker does not pad to whole pages in the first place
+    last_words = STUB_LINK if gnu and program == "stub" else []
+    flags = FLAGS + HARDENED[program] + RELEASE_FLAGS
+    if program == "stub":
+        flags.append("-flto")  # 2 to 5 KB less
+        link.append("-flto")
+    return Toolchain(machine, compiler, flags, FLAGS + link + RELEASE_LINK + last_words, first, last, STUB_LIMIT)
+
+
+def _musl_folder(compiler: Sequence[str]) -> str:
+    dry_run = subprocess.run([*compiler, "-###", "-x", "c", "/dev/null"], capture_output=True, text=True, check=False)
+    for word in shlex.split(dry_run.stderr.replace("'", " ")):
+        if word.endswith("/crti.o"):
+            return os.path.dirname(word)
+    raise BuildError(f"{compiler[0]} does not say where musl is; set TMPRUN_CC to another compiler for musl")
+
+
+def sanitizer() -> Toolchain:
+    """The C compiler of this machine with ASan and UBSan, for programs that only tests use: not static, not small."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    flags = FLAGS + SANITIZE
+    return Toolchain("asan", compiler, [*flags, "-fPIE"], [*flags, "-pie"], [], [], sys.maxsize)
+
+
+# Compiling: objects are named by a digest of all that goes into them, so what exists is up to date.
+
+
+def _units() -> dict[str, list[Unit]]:
+    """All there is to compile: what belongs to the `stub` alone, to the front door (`tmprun`) alone, and to `both`."""
+    zstd, deflate = (_unpack(source) for source in fetch())
+    headers = hashlib.sha256((ROOT / "THIRD-PARTY-LICENSES").read_bytes())
+    for header in sorted((ROOT / "stub").glob("*.h")):
+        headers.update(header.read_bytes())
+    include = [f"-isystem{folder.relative_to(ROOT)}" for folder in (zstd, deflate)]
+    own = [*OWN_FLAGS, *include, f'-DTMPRUN_VERSION="{_version()}"']
+    units: dict[str, list[Unit]] = {"stub": [], "tmprun": [], "both": []}
+    for file in sorted([*(ROOT / "stub").glob("*.c"), *(ROOT / "stub").glob("*.S")]):
+        units[_program_of(file.stem)].append(Unit(file, own, headers.hexdigest()))
+    for file in sorted([*zstd.glob("common/*.c"), *zstd.glob("decompress/*.c")]):
+        bmi2 = [] if file.stem in ZSTD_WITH_BMI2 else ["-DDYNAMIC_BMI2=0"]
+        units["both"].append(Unit(file, ZSTD_FLAGS + bmi2, zstd.name))
+    for name in ("deflate_decompress", "zlib_decompress", "adler32", "utils", "x86/cpu_features", "arm/cpu_features"):
+        units["tmprun"].append(Unit(deflate / "lib" / f"{name}.c", DEFLATE_FLAGS, deflate.name))
+    return units
+
+
+def zstd_decoder(machine: str) -> tuple[Path, list[Path]]:
+    """The folder of zstd.h and the decoder's objects as the engine has them, for programs that measure it."""
+    tools = toolchain(machine, "tmprun")
+    units = [unit for unit in _units()["both"] if SOURCES in unit.source.parents]
+    return units[0].source.parent.parent, _objects(tools, units)
+
+
+def _program_of(stem: str) -> str:
+    if stem == "stub":
+        return "stub"
+    return "tmprun" if stem in ("door", "codec_zlib") or stem.startswith("door_") else "both"
+
+
+def _version() -> str:
+    found = re.search(r'^__version__ = "([^"]+)"$', (ROOT / "tmprun" / "__init__.py").read_text(), re.MULTILINE)
+    if not found:
+        raise BuildError("tmprun/__init__.py names no version")
+    return found.group(1)
+
+
+def _compile(tools: Toolchain, identity: bytes, unit: Unit) -> Path:
+    """The object of `unit`, made unless it is there already."""
+    level = "-O2" if unit.source.stem in FAST else "-Os"
+    command = [*tools.compiler, *unit.flags, level, *tools.flags, "-c", str(unit.source.relative_to(ROOT))]
+    key = hashlib.sha256(identity + repr((command, unit.context)).encode() + unit.source.read_bytes()).hexdigest()
+    target = BUILD / "objects" / tools.name / f"{unit.source.stem}-{key[:16]}.o"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(f".{os.getpid()}")
+        _run([*command, "-o", str(partial)])
+        partial.replace(target)
+    return target
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"{shlex.join(command)}\n{done.stdout}{done.stderr}")
+
+
+def _identity(compiler: Sequence[str]) -> bytes:
+    try:
+        return subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise BuildError(f"{shlex.join(compiler)} cannot be run; is it installed?") from None
+
+
+def _link(tools: Toolchain, program: str, objects: Sequence[Path], into: Path) -> Path:
+    into.mkdir(parents=True, exist_ok=True)
+    partial = into / f".{program}.{os.getpid()}"
+    files = [str(file.relative_to(ROOT)) for file in objects]
+    _run([*tools.compiler, *tools.link, "-o", str(partial), *tools.first, *files, *tools.last])
+    size = partial.stat().st_size
+    if program == "stub" and size > tools.stub_limit:
+        partial.unlink()
+        raise BuildError(f"the stub for {tools.name} has {size} bytes; {tools.stub_limit} is the limit")
+    partial.chmod(0o755)
+    partial.replace(into / program)
+    return into / program
+
+
+def _objects(tools: Toolchain, units: Sequence[Unit]) -> list[Path]:
+    identity = _identity(tools.compiler)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda unit: _compile(tools, identity, unit), units))
+
+
+def make(tools: Toolchain, program: str, into: Path) -> Path:
+    """Compile and link `program` into the folder `into`."""
+    units = _units()
+    return _link(tools, program, _objects(tools, units[program] + units["both"]), into)
+
+
+def build(machines: Iterable[str]) -> list[Path]:
+    """Build the engine for each of `machines` into tmprun/engine; returns the programs."""
+    programs = []
+    for machine in machines:
+        programs += [make(toolchain(machine, program), program, ENGINE / machine) for program in PROGRAMS]
+    return programs
+
+
+def main() -> int:
+    """What `python stub/build.py` does; returns its exit status."""
+    parser = argparse.ArgumentParser(description="Compile the engine.")
+    parser.add_argument("machines", nargs="*", metavar="MACHINE", help=f"any of {', '.join(MACHINES)}")
+    parser.add_argument("--sanitize", action="store_true", help="instead, programs with ASan and UBSan, in build/asan")
+    options = parser.parse_args()
+    try:
+        if options.sanitize:
+            programs = [make(sanitizer(), program, ASAN) for program in PROGRAMS]
+        else:
+            programs = build(options.machines or wanted_machines())
+    except BuildError as error:
+        print(f"build.py: {error}", file=sys.stderr)
+        return 1
+    for program in programs:
+        print(f"{program.stat().st_size:8} {program.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

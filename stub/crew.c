@@ -1,0 +1,55 @@
+#include "crew.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+struct crew {
+	crew_work *work;
+	void *context;
+	uint32_t count;
+	atomic_uint next, worker;
+	atomic_bool stop;
+	atomic_flag faulted;
+	struct fault *fault;
+};
+
+static void *labour(void *argument)
+{
+	struct crew *crew = argument;
+	unsigned worker = atomic_fetch_add(&crew->worker, 1);
+	while (!atomic_load_explicit(&crew->stop, memory_order_relaxed)) {
+		uint32_t item = atomic_fetch_add(&crew->next, 1);
+		if (item >= crew->count)
+			break;
+		struct fault fault = {0};
+		if (crew->work(crew->context, worker, item, &fault) == 0)
+			continue;
+		if (!atomic_flag_test_and_set(&crew->faulted))
+			*crew->fault = fault;
+		atomic_store(&crew->stop, true);
+	}
+	return NULL;
+}
+
+int crew_run(unsigned workers, uint32_t count, crew_work *work, void *context, struct fault *fault)
+{
+	struct crew crew = {.work = work, .context = context, .count = count, .faulted = ATOMIC_FLAG_INIT, .fault = fault};
+	pthread_t threads[CREW_MAX];
+	unsigned started = 0;
+	if (workers > CREW_MAX)
+		workers = CREW_MAX;
+	if (workers > count)
+		workers = count;
+	/* Signals are for the thread that was there before: it is the one that will be the app. */
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (started + 1 < workers && pthread_create(&threads[started], NULL, labour, &crew) == 0)
+		started++; /* a thread that cannot be had only makes it slower */
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	labour(&crew);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	return crew.fault->kind == FAULT_NONE ? 0 : -1;
+}

@@ -1,0 +1,196 @@
+#define _GNU_SOURCE
+#include "fill.h"
+
+#include "codec.h"
+#include "crew.h"
+#include "plan.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NODES_AT_ONCE = 64 };
+
+/* One thread's own: where it is, what it decodes with, and the large file that it last wrote to. */
+struct worker {
+	struct codec_state codec;
+	uint8_t *plain;
+	struct place place;
+	int open;         /* descriptor of a file with several segments, or -1 */
+	uint32_t open_number;
+};
+
+struct fill {
+	const struct image *image;
+	const struct tree *tree;
+	struct plan plan;
+	unsigned crew;
+	uint32_t batches; /* of nodes to be made */
+	struct worker workers[CREW_MAX];
+	fill_piece *piece; /* when only looking */
+	void *context;
+};
+
+static int prepare(struct fill *fill, struct fault *fault)
+{
+	for (size_t i = 0; i < COUNT(fill->workers); i++) {
+		fill->workers[i].place = NOWHERE;
+		fill->workers[i].open = -1;
+	}
+	return plan_make(&fill->plan, fill->tree->index, fill->tree->wanted, fault);
+}
+
+static void clean_up(struct fill *fill)
+{
+	for (size_t i = 0; i < COUNT(fill->workers); i++) {
+		struct worker *worker = &fill->workers[i];
+		codec_free(&worker->codec);
+		free(worker->plain);
+		place_leave(&worker->place);
+		close_fd(&worker->open);
+	}
+	plan_free(&fill->plan);
+}
+
+static int write_fault(const struct fill *fill, uint32_t number, struct fault *fault)
+{
+	int reason = errno;
+	char path[MAX_PATH + 1];
+	index_path(fill->plan.index, number, path);
+	return BAD_STORE(fault, "cannot write ", path, ": ", reason_text(reason));
+}
+
+/* A file in several pieces, or with none: made at its full size, all zeros so far. */
+static int make_sized(const struct fill *fill, struct worker *worker, uint32_t number, struct fault *fault)
+{
+	uint64_t size = fill->plan.index->nodes[number].size;
+	bool finished = fill->plan.left[number] == 0;
+	CLEANUP(close_fd) int fd = tree_make_file(fill->tree, &worker->place, number, finished, fault);
+	if (fd < 0)
+		return -1;
+	if (size && ftruncate(fd, (off_t)size) < 0)
+		return write_fault(fill, number, fault);
+	return finished ? tree_finish_file(fill->tree, number, fd, true, fault) : 0;
+}
+
+static int make_nodes(void *context, unsigned me, uint32_t item, struct fault *fault)
+{
+	struct fill *fill = context;
+	uint32_t batch = crew_batch(item, fill->batches, fill->crew);
+	uint32_t end = (batch + 1) * NODES_AT_ONCE;
+	if (end > fill->plan.index->head->nodes)
+		end = fill->plan.index->head->nodes;
+	for (uint32_t n = batch * NODES_AT_ONCE; n < end; n++) {
+		const struct node *node = &fill->plan.index->nodes[n];
+		int result = 0;
+		if (!tree_wants(fill->tree, n))
+			continue;
+		if (node->type == NODE_SYMLINK)
+			result = tree_make_symlink(fill->tree, &fill->workers[me].place, n, fault);
+		else if (node->type == NODE_FILE && !plan_in_one_piece(&fill->plan, node))
+			result = make_sized(fill, &fill->workers[me], n, fault);
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int write_whole(const struct fill *fill, struct worker *worker, uint32_t number, const uint8_t *bytes, struct fault *fault)
+{
+	CLEANUP(close_fd) int fd = tree_make_file(fill->tree, &worker->place, number, true, fault);
+	if (fd < 0)
+		return -1;
+	if (write_at(fd, bytes, fill->plan.index->nodes[number].size, 0) < 0)
+		return write_fault(fill, number, fault);
+	return tree_finish_file(fill->tree, number, fd, true, fault);
+}
+
+static int write_piece(struct fill *fill, struct worker *worker, uint32_t segment, const uint8_t *bytes, struct fault *fault)
+{
+	uint32_t number = fill->plan.owner[segment];
+	if (worker->open < 0 || worker->open_number != number) {
+		close_fd(&worker->open);
+		worker->open = tree_open_file(fill->tree, &worker->place, number, fault);
+		worker->open_number = number;
+		if (worker->open < 0)
+			return -1;
+	}
+	if (write_at(worker->open, bytes, fill->plan.index->segments[segment].length, fill->plan.at[segment]) < 0)
+		return write_fault(fill, number, fault);
+	/* Whoever writes the last piece sets the time: a later write would move it. */
+	if (atomic_fetch_sub(&fill->plan.left[number], 1) > 1)
+		return 0;
+	return tree_finish_file(fill->tree, number, worker->open, false, fault);
+}
+
+static int hand_out(struct fill *fill, struct worker *worker, uint32_t segment, uint32_t file, const uint8_t *bytes, struct fault *fault)
+{
+	if (fill->piece)
+		return fill->piece(fill->context, &worker->place, file, fill->plan.at[segment], bytes, fill->plan.index->segments[segment].length, fault);
+	if (plan_in_one_piece(&fill->plan, &fill->plan.index->nodes[file]))
+		return write_whole(fill, worker, file, bytes, fault);
+	return write_piece(fill, worker, segment, bytes, fault);
+}
+
+static int fill_frame(struct fill *fill, struct worker *worker, uint32_t number, struct fault *fault)
+{
+	const struct frame *frame = &fill->plan.index->frames[number];
+	uint32_t first = fill->plan.first_use[number], end = fill->plan.first_use[number + 1];
+	if (first == end)
+		return 0;
+	if (codec_read(&worker->codec, fill->image->fd, fill->image->base, frame, worker->plain, fault) < 0)
+		return -1;
+	for (uint32_t u = first; u < end; u++) {
+		uint32_t segment = fill->plan.uses[u];
+		uint32_t file = fill->plan.owner[segment];
+		const uint8_t *bytes = worker->plain + fill->plan.index->segments[segment].offset;
+		if (hand_out(fill, worker, segment, file, bytes, fault) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int fill_run(void *context, unsigned me, uint32_t item, struct fault *fault)
+{
+	struct fill *fill = context;
+	struct worker *worker = &fill->workers[me];
+	if (!worker->plain && !(worker->plain = malloc(fill->plan.largest_plain)))
+		return FAILED(fault, "no memory for ", "a frame");
+	for (uint32_t f = fill->plan.runs[item]; f < fill->plan.runs[item + 1]; f++)
+		if (fill_frame(fill, worker, f, fault) < 0)
+			return -1;
+	return 0;
+}
+
+int fill_files(const struct image *image, const struct tree *tree, unsigned workers, struct fault *fault)
+{
+	struct fill fill = {.image = image, .tree = tree, .crew = workers,
+			    .batches = (tree->index->head->nodes + NODES_AT_ONCE - 1) / NODES_AT_ONCE};
+	int result = -1;
+	if (prepare(&fill, fault) == 0 && crew_run(workers, crew_batches(fill.batches, workers), make_nodes, &fill, fault) == 0 &&
+	    crew_run(workers, fill.plan.run_count, fill_run, &fill, fault) == 0)
+		result = 0;
+	clean_up(&fill);
+	return result;
+}
+
+int fill_tree(const struct image *image, const struct tree *tree, unsigned workers, struct fault *fault)
+{
+	if (tree_make_directories(tree, fault) < 0 || fill_files(image, tree, workers, fault) < 0 ||
+	    tree_make_hard_links(tree, fault) < 0)
+		return -1;
+	return tree_finish_directories(tree, fault);
+}
+
+int fill_each_piece(const struct image *image, const struct tree *tree, unsigned workers, fill_piece *piece, void *context,
+		    struct fault *fault)
+{
+	struct fill fill = {.image = image, .tree = tree, .piece = piece, .context = context};
+	int result = -1;
+	if (prepare(&fill, fault) == 0)
+		result = crew_run(workers, fill.plan.run_count, fill_run, &fill, fault);
+	clean_up(&fill);
+	return result;
+}

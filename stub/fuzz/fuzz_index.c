@@ -1,0 +1,36 @@
+/* Whatever bytes it is given, index_load refuses them, or makes an index in which every number is in range. */
+#include "../index.h"
+#include "../plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void use(const struct index *index)
+{
+	struct fault fault = {0};
+	struct plan plan;
+	char path[MAX_PATH + 1], name[MAX_NAME + 1];
+	for (uint32_t n = 0; n < index->head->nodes; n++) {
+		index_path(index, n, path);
+		index_name(index, &index->nodes[n], name);
+	}
+	index_find(index, 0, "AppRun");
+	plan_make(&plan, index, NULL, &fault);
+	plan_free(&plan);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	struct fault fault = {0};
+	struct index index;
+	void *table = malloc(size ? size : 1);
+	if (!table)
+		return 0;
+	memcpy(table, bytes, size);
+	if (index_load(&index, table, size, &fault) == 0)
+		use(&index);
+	index_free(&index);
+	return 0;
+}

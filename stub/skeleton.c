@@ -1,0 +1,158 @@
+/* The tree as it is when the app starts: everything has its name, and what cannot be gated its content. */
+#define _GNU_SOURCE
+#include "gate.h"
+
+#include "crew.h"
+#include "fill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	SPARE_DESCRIPTORS = 64, /* what the filler needs besides leases */
+	NODES_AT_ONCE = 32,
+};
+
+struct skeleton {
+	struct gate *gate;
+	pid_t process;
+	unsigned crew;
+	uint32_t batches;
+	struct place places[CREW_MAX];
+};
+
+static bool may_gate(const struct gate *gate, uint32_t number)
+{
+	const struct node *node = &gate->image->index.nodes[number];
+	/* execve of a file that anybody has open for writing fails with ETXTBSY: executables are never gated. */
+	return node->type == NODE_FILE && !(node->flags & NODE_FIRST) && gate->plan.left[number] > 0;
+}
+
+static uint32_t count_gated(const struct gate *gate, uint64_t smallest)
+{
+	uint32_t count = 0;
+	for (uint32_t n = 0; n < gate->image->index.head->nodes; n++)
+		count += may_gate(gate, n) && gate->image->index.nodes[n].size >= smallest;
+	return count;
+}
+
+/* The size from which on files are gated, so that there are no more of them than `limit`. */
+static uint64_t smallest_gated(const struct gate *gate, uint32_t limit)
+{
+	uint64_t low = 0, high = (uint64_t)1 << 62;
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		if (count_gated(gate, middle) > limit)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static uint32_t descriptors(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * SPARE_DESCRIPTORS)
+		return 0;
+	return files.rlim_cur > MAX_NODES ? MAX_NODES : (uint32_t)files.rlim_cur - SPARE_DESCRIPTORS;
+}
+
+/* Flag what is made in full now. When there are more files than descriptors, the largest are gated: they save most. */
+static int choose(struct gate *gate, struct fault *fault)
+{
+	const struct index *index = &gate->image->index;
+	gate->now = malloc(index->head->nodes);
+	gate->held = malloc(index->head->nodes * sizeof *gate->held);
+	if (!gate->now || !gate->held)
+		return FAILED(fault, "no memory to gate with");
+	memset(gate->held, -1, index->head->nodes * sizeof *gate->held);
+	uint64_t smallest = smallest_gated(gate, descriptors());
+	for (uint32_t n = 0; n < index->head->nodes; n++) {
+		gate->now[n] = !may_gate(gate, n) || index->nodes[n].size < smallest;
+		gate->gated += !gate->now[n];
+	}
+	return gate->gated ? 0 : FAILED(fault, "nothing to gate");
+}
+
+/* Threads that share a descriptor table wait for an RCU grace period each time it grows (2 to 20 ms): grow it once, now. */
+static int grow_table(struct gate *gate, struct fault *fault)
+{
+	gate->held_size = gate->gated + 2 * SPARE_DESCRIPTORS;
+	gate->held_node = malloc(gate->held_size * sizeof *gate->held_node);
+	if (!gate->held_node)
+		return FAILED(fault, "no memory to gate with");
+	memset(gate->held_node, 0xff, gate->held_size * sizeof *gate->held_node);
+	struct rlimit files;
+	int highest = (int)gate->held_size - 1;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && (rlim_t)highest >= files.rlim_cur)
+		highest = (int)files.rlim_cur - 1;
+	int grown = dup2(gate->entry, highest);
+	if (grown >= 0)
+		close(grown);
+	return 0;
+}
+
+static int gate_file(struct skeleton *skeleton, pid_t me, struct place *place, uint32_t number, struct fault *fault)
+{
+	struct gate *gate = skeleton->gate;
+	const struct node *node = &gate->image->index.nodes[number];
+	int fd = tree_make_file(&gate->tree, place, number, true, fault);
+	if (fd < 0)
+		return -1;
+	/* The owner last: F_SETLEASE makes it the calling thread, and notices to any but a process's first are lost. */
+	if (ftruncate(fd, (off_t)node->size) < 0 || tree_finish_file(&gate->tree, number, fd, true, fault) < 0 ||
+	    fcntl(fd, F_SETSIG, GATE_SIGNAL) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0 ||
+	    (me != skeleton->process && fcntl(fd, F_SETOWN, skeleton->process) < 0) || (uint32_t)fd >= gate->held_size) {
+		FAILED(fault, "cannot gate: ", reason_text(errno));
+		close(fd);
+		return -1;
+	}
+	gate->held[number] = fd;
+	gate->held_node[fd] = number;
+	return 0;
+}
+
+static int gate_nodes(void *context, unsigned me, uint32_t item, struct fault *fault)
+{
+	struct skeleton *skeleton = context;
+	const struct gate *gate = skeleton->gate;
+	pid_t thread = (pid_t)syscall(SYS_gettid);
+	uint32_t batch = crew_batch(item, skeleton->batches, skeleton->crew);
+	uint32_t end = (batch + 1) * NODES_AT_ONCE, nodes = gate->image->index.head->nodes;
+	for (uint32_t n = batch * NODES_AT_ONCE; n < end && n < nodes; n++)
+		if (!gate->now[n] && gate_file(skeleton, thread, &skeleton->places[me], n, fault) < 0)
+			return -1;
+	return 0;
+}
+
+static int gate_files(struct gate *gate, struct fault *fault)
+{
+	struct skeleton skeleton = {.gate = gate, .process = getpid(), .crew = processors(),
+				    .batches = (gate->image->index.head->nodes + NODES_AT_ONCE - 1) / NODES_AT_ONCE};
+	for (size_t i = 0; i < CREW_MAX; i++)
+		skeleton.places[i] = NOWHERE;
+	int result = crew_run(skeleton.crew, crew_batches(skeleton.batches, skeleton.crew), gate_nodes, &skeleton, fault);
+	for (size_t i = 0; i < CREW_MAX; i++)
+		place_leave(&skeleton.places[i]);
+	return result;
+}
+
+int skeleton_make(struct gate *gate, struct fault *fault)
+{
+	struct tree now = gate->tree;
+	if (plan_make(&gate->plan, &gate->image->index, NULL, fault) < 0 || choose(gate, fault) < 0 || grow_table(gate, fault) < 0)
+		return -1;
+	now.wanted = gate->now;
+	if (tree_make_directories(&now, fault) < 0 || gate_files(gate, fault) < 0 ||
+	    fill_files(gate->image, &now, processors(), fault) < 0 || tree_make_hard_links(&gate->tree, fault) < 0)
+		return -1;
+	return tree_finish_directories(&gate->tree, fault);
+}
