@@ -59,7 +59,7 @@ soak: engine $(LINUXDEPLOY)
 	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 bench: engine
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m tmprun_bench $(ARGS)
 
 clean:
 	rm -rf build dist tmprun/engine .mypy_cache .pytest_cache .ruff_cache .hypothesis

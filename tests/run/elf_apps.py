@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 from apps import SETTLED, write
+from tmprun_bench.corpora import debian, neovim, node, pypi
+from tmprun_bench.corpora.cache import make
+from tmprun_bench.places import CORPORA
 
-from bench.corpora import debian, neovim, node, pypi
-from bench.corpora.cache import ROOT as CORPORA
-from bench.corpora.cache import make
 from tmprun.pack import PackReport, pack
 
 SHELL = "#!/bin/sh\n"

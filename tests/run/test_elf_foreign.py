@@ -11,8 +11,7 @@ import pytest
 from apps import SETTLED, write
 from harness import Harness
 from musl_root import in_musl, make_root
-
-from bench.corpora import neovim
+from tmprun_bench.corpora import neovim
 
 DIRECT = """#!/bin/sh
 here=$(cd "${0%/*}" && pwd)

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tmprun_bench import summary
+from tmprun_bench.corpora import exit0, synthetic
+from tmprun_bench.corpora.images import _with_stub, frames
+from tmprun_bench.errors import WrongAnswer
+from tmprun_bench.harness import Subject, measure
+from tmprun_bench.timer import Step
+from tmprun_bench.trees import digest
 
-from bench import summary
-from bench.corpora import exit0, synthetic
-from bench.corpora.images import _with_stub, frames
-from bench.errors import WrongAnswer
-from bench.harness import Subject, measure
-from bench.timer import Step
-from bench.trees import digest
 from tmprun.pack import pack
 
 GOLDEN = b"jnynfveqd iocxvuw vhueukbcd nstv pourwwb"

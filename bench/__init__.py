@@ -1,1 +1,0 @@
-"""The benchmark: what tmprun, and everything it is compared with, costs as processes. `python -m bench --help`."""

@@ -1,0 +1,126 @@
+"""AppDirs as images: the world's type-2 AppImage and our bundle, with the same compressor at the same level."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tmprun import appdir as packer_appdir
+from tmprun import bundle, copies, index, pack, pyc, tar_stream
+from tmprun.stubs import stub_for
+from tmprun_bench.corpora import linuxdeploy
+from tmprun_bench.corpora.app import App
+from tmprun_bench.corpora.cache import make
+from tmprun_bench.errors import BenchError
+from tmprun_bench.places import PACKAGE
+
+SHARED_IMAGE = PACKAGE.parents[2] / "shared" / "images" / "Hello_World-x86_64.zstd.AppImage"
+# What decides a bundle's payload, beside the AppDir and the level.
+PACKER = (packer_appdir, bundle, copies, index, pack, pyc, tar_stream)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How images are packed. `level` is zstd's, for both kinds; `block` is mksquashfs' -b; zlib is always at its
+    level 9."""
+
+    level: int = 9
+    block: str = "128K"
+
+
+def type2(app: App, packing: Packing, *, codec: str = "zstd") -> Path:
+    """The app as a type-2 AppImage: the static runtime, then a squashfs (`codec` zstd or gzip). Or the one it came
+    as."""
+    if app.image is not None:
+        return make(app.folder / f"{app.name}.AppImage", app.image)
+    options = ("-Xcompression-level", str(packing.level)) if codec == "zstd" else ()
+    name = f"{app.name}-{codec}{packing.level if codec == 'zstd' else ''}-{packing.block}.AppImage"
+    return make(
+        app.folder / name,
+        lambda path: _append_squashfs(path, app.appdir, ("-comp", codec, *options, "-b", packing.block)),
+    )
+
+
+def offset(image: Path) -> int:
+    """Where the squashfs begins in a type-2 AppImage, as its own runtime says."""
+    return int(subprocess.run([image, "--appimage-offset"], capture_output=True, check=True).stdout)
+
+
+def bundled(app: App, packing: Packing) -> Path:
+    """The app as a bundle, behind the stub that is built now. Packed again only when the packer has
+    changed; what was made of an older packer or stub is deleted."""
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in PACKER)
+    payload = f"{app.name}-zstd{packing.level}-{hashlib.sha256(sources).hexdigest()[:12]}"
+    packed = make(app.folder / f"{payload}.payload", lambda path: pack.pack(app.appdir, path, level=packing.level))
+    stub = stub_for(os.uname().machine)
+    name = f"{payload}-{hashlib.sha256(stub).hexdigest()[:12]}.bundle"
+    image = make(app.folder / name, lambda path: _with_stub(packed, stub, path))
+    for older in app.folder.glob(f"{app.name}-zstd{packing.level}-*"):
+        if older.suffix in (".payload", ".bundle") and older not in (packed, image):
+            older.unlink()
+    return image
+
+
+def frames(image: Path) -> list[tuple[int, int, int]]:
+    """The zstd frames of a bundle: offset in the file, stored and plain size in bytes."""
+    with image.open("rb") as file:
+        footer = bundle.read_footer(file.fileno())
+        if footer is None:
+            raise BenchError(f"{image} is no bundle")
+        table = index.decode(bundle.read_index(file.fileno(), footer))
+    return [(footer.offset + frame.offset, frame.stored, frame.plain) for frame in table.frames]
+
+
+def _with_stub(packed: Path, stub: bytes, out: Path) -> None:
+    """The same payload behind another stub: only the payload's offset, in the footer, depends on it
+    (docs/format.md)."""
+    with packed.open("rb") as source, out.open("wb") as target:
+        footer = bundle.read_footer(source.fileno())
+        if footer is None:
+            raise BenchError(f"{packed} is no bundle")
+        offset = len(stub) + -len(stub) % bundle.ALIGN
+        target.write(stub.ljust(offset, b"\0"))
+        source.seek(footer.offset)
+        shutil.copyfileobj(source, target, 1 << 20)
+        target.seek(-bundle.FOOTER.size, os.SEEK_END)
+        target.write(_moved_footer(packed, offset))
+    out.chmod(0o755)
+
+
+def _moved_footer(packed: Path, offset: int) -> bytes:
+    with packed.open("rb") as file:
+        file.seek(-bundle.FOOTER.size, os.SEEK_END)
+        fields = list(bundle.FOOTER.unpack(file.read()))
+    fields[4] = offset
+    return bundle.FOOTER.pack(*fields)
+
+
+def _runtime() -> bytes:
+    """The static type-2 runtime: the one in front of the shared test image, or else of linuxdeploy's AppImage."""
+    image = SHARED_IMAGE
+    if not image.exists():
+        app = linuxdeploy.app()
+        image = type2(app, Packing())
+    with image.open("rb") as file:
+        return file.read(offset(image))
+
+
+def _append_squashfs(path: Path, source: Path, options: tuple[str, ...]) -> None:
+    """As appimagetool does: mksquashfs -root-owned -noappend, behind the runtime."""
+    program = shutil.which("mksquashfs")
+    if program is None:
+        raise BenchError("mksquashfs is missing; install squashfs-tools")
+    runtime = _runtime()
+    path.write_bytes(runtime)
+    start = ("-offset", str(len(runtime)), "-root-owned", "-noappend", "-mkfs-time", "0", "-no-progress", "-quiet")
+    done = subprocess.run([program, source, path, *options, *start], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"mksquashfs failed:\n{done.stderr}")
+    # mksquashfs -offset leaves what stands before its squashfs alone or zeroes it, depending on the version.
+    with path.open("r+b") as file:
+        file.write(runtime)
+    path.chmod(0o755)

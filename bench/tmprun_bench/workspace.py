@@ -1,0 +1,157 @@
+"""The directory on tmpfs in which a benchmark happens, and the environment that every subject gets."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tmprun_bench.corpora.cache import remove
+from tmprun_bench.errors import BenchError
+from tmprun_bench.timer import Step
+
+# Pages that a virtual machine never touched before cost ten times as much: touch what the cases will use.
+TOUCHED = 4 << 30
+CHUNK = 8 << 20
+CLONE_NEWNS = 0x00020000  # linux/sched.h
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Our directory, and what is in it: where each kind of subject may write, all of it on the same tmpfs."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """tmprun's store. Empty: a cold start."""
+        return self.root / "store"
+
+    @property
+    def cache(self) -> Path:
+        """XDG_CACHE_HOME: what tmprun knows of former starts, foreign images' indexes and which files were opened."""
+        return self.root / "cache"
+
+    @property
+    def forgotten(self) -> Path:
+        """An XDG_CACHE_HOME that is emptied before each run, for starts of which nothing may be known."""
+        return self.root / "forgotten"
+
+    @property
+    def temporary(self) -> Path:
+        """TMPDIR: where AppImage runtimes mount and extract."""
+        return self.root / "tmp"
+
+    @property
+    def scratch(self) -> Path:
+        """An app's own output; empty before each run."""
+        return self.root / "scratch"
+
+    @property
+    def mount(self) -> Path:
+        """A mount point."""
+        return self.root / "mount"
+
+    @property
+    def tree(self) -> Path:
+        """Where unsquashfs extracts to."""
+        return self.root / "tree"
+
+    def plain(self, name: str) -> Path:
+        """The copy of an AppDir on tmpfs."""
+        return self.root / "plain" / name
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What every process gets, and nothing of the caller's."""
+        return {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self.root / "home"),
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(self.temporary),
+            "XDG_CACHE_HOME": str(self.cache),
+            "TMPRUN_STORE": str(self.store),
+            **more,
+        }
+
+    def step(
+        self,
+        *argv: str | Path,
+        timed: bool = False,
+        answer: bool = False,
+        always: bool = False,
+        more: Mapping[str, str] | None = None,
+    ) -> Step:
+        """A process in our environment; see tmprun_bench.timer.Step."""
+        program, *arguments = map(str, argv)
+        found = shutil.which(program)
+        if found is None:
+            raise BenchError(f"{program} is missing")
+        return Step(
+            (found, *arguments), self.environment(**(more or {})), timed, answer, always, directory=str(self.root)
+        )
+
+    def emptied(self, *directories: Path) -> tuple[Step, ...]:
+        """Make each of them an empty directory, 0700, whatever is in it."""
+        if not directories:
+            return ()
+        steps = [self.step("mkdir", "-p", *directories), self.step("rm", "-rf", *directories)]
+        if os.geteuid() != 0:  # trees in the store are write-protected, which does not stop root
+            steps.insert(1, self.step("chmod", "-R", "u+rwX", *directories))
+        return (*steps, self.step("mkdir", "-m", "0700", *directories))
+
+
+@contextmanager
+def workspace(parent: Path, *, touch: int = TOUCHED) -> Iterator[Workspace]:
+    """A new workspace under `parent`, a tmpfs that programs may be run from; gone afterwards.
+
+    Touches `touch` bytes of memory. As root it is a tmpfs of its own, on which nobody else's files are counted, in a
+    mount namespace of its own: this process's, so that neither it nor what subjects mount in it outlives us or is
+    seen by others.
+    """
+    if not parent.is_dir() or os.statvfs(parent).f_flag & os.ST_NOEXEC:
+        raise BenchError(f"{parent} is no directory that programs can be run from; name another with --work")
+    if _file_system(parent) != "tmpfs":
+        raise BenchError(f"{parent} is not a tmpfs; name one with --work")
+    root = Path(tempfile.mkdtemp(prefix="tmprun-bench-", dir=parent))
+    mounted = _own_namespace() and _quietly("mount", "-t", "tmpfs", "-o", "mode=0700,size=90%", "tmpfs", str(root))
+    try:
+        for name in ("store", "cache", "forgotten", "tmp", "scratch", "mount", "tree", "home", "plain"):
+            (root / name).mkdir(mode=0o700)
+        _touch_memory(root / "touched", touch)
+        yield Workspace(root)
+    finally:
+        if mounted:
+            _quietly("umount", "--lazy", str(root))
+        remove(root)
+
+
+def _own_namespace() -> bool:
+    libc = ctypes.CDLL(None, use_errno=True)
+    return os.geteuid() == 0 and libc.unshare(CLONE_NEWNS) == 0 and _quietly("mount", "--make-rprivate", "/")
+
+
+def _quietly(*command: str) -> bool:
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def _file_system(path: Path) -> str:
+    where = os.path.realpath(path)
+    mounts = [part for part in psutil.disk_partitions(all=True) if Path(where).is_relative_to(part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype
+
+
+def _touch_memory(path: Path, size: int) -> None:
+    size = min(size, psutil.virtual_memory().available // 2)
+    chunk = b"\1" * CHUNK
+    with path.open("wb") as file:
+        for _ in range(size // CHUNK):
+            file.write(chunk)
+    path.unlink()
