@@ -14,6 +14,7 @@ class Comparison:
     """`ours` against `theirs` (or nobody, when the limit is absolute). `unit`: "x" for a ratio, "s" or "bytes".
 
     `must` and `reach` are the largest values that are good enough and as good as hoped for; None: no such limit.
+    `metric` is a name for programs (`warm_start`), the same in every run; empty when nobody refers to it.
     """
 
     what: str
@@ -23,6 +24,7 @@ class Comparison:
     unit: str
     must: float | None = None
     reach: float | None = None
+    metric: str = ""
 
     @property
     def verdict(self) -> str:
@@ -34,9 +36,30 @@ class Comparison:
         return "kept" if self.estimate.value <= self.must else "missed"
 
 
+@dataclass(frozen=True)
+class Amount:
+    """How much a run of a series does: with its seconds, a throughput. `unit`: "bytes", "files", "reads"."""
+
+    quantity: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a series lies on a scaling curve: `subject`'s value at `x`, whose unit is `axis` ("files" or "bytes")."""
+
+    axis: str
+    x: float
+    subject: str
+    series: str
+
+
 @dataclass
 class Result:
-    """One case. `notes` are lines for people; `facts` are what a reader must know to repeat it."""
+    """One case. `notes` are lines for people; `facts` are what a reader must know to repeat it.
+
+    `amounts` belong to series, by name; `points` make curves of them; `sizes` are images' or trees' bytes, by name.
+    """
 
     case: str
     title: str
@@ -45,6 +68,9 @@ class Result:
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
+    amounts: dict[str, Amount] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
 
     def add(self, measurement: Measurement, prefix: str = "") -> None:
         """Take over the series; `prefix` tells those of several measurements apart."""
@@ -60,6 +86,7 @@ class Result:
         unit: str = "x",
         must: float | None = None,
         reach: float | None = None,
+        metric: str = "",
     ) -> None:
         """Compare two series by ratio ("x") or difference ("s"); with `theirs` empty, the median itself.
 
@@ -69,7 +96,8 @@ class Result:
         if absent:
             self.notes.append(f"{what}: not compared, {' and '.join(absent)} was skipped")
             return
-        self.comparisons.append(Comparison(what, ours, theirs, self._estimate(ours, theirs, unit), unit, must, reach))
+        estimate = self._estimate(ours, theirs, unit)
+        self.comparisons.append(Comparison(what, ours, theirs, estimate, unit, must, reach, metric))
 
     def _estimate(self, ours: str, theirs: str, unit: str) -> Estimate:
         # scipy takes most of a second to load; `bench list` does not need it.
