@@ -60,7 +60,7 @@ struct filler {
 
 	uint32_t *order;             /* frames for the background, hot ones first */
 	uint32_t order_count, hot_frames;
-	atomic_uint next_in_order;
+	atomic_uint next_hot, next_cold;
 	uint8_t *written;            /* a flag a segment, for frames that could be written in part only */
 	uint32_t *hot;
 	uint32_t hot_count;
@@ -264,20 +264,29 @@ static int fill_now(struct hand *hand, uint32_t number, struct fault *fault)
 	return decode(hand, number, fault) < 0 ? -1 : write_frame(hand, number, fault);
 }
 
-static int fill_when_idle(struct hand *hand, uint32_t number, struct fault *fault)
+/* Nobody waits for it yet. `claim`: what it is marked as while it is decoded. */
+static int fill_unasked(struct hand *hand, uint32_t number, uint8_t claim, struct fault *fault)
 {
 	_Atomic uint8_t *state = &hand->filler->frames[number];
 	uint8_t expected = FRAME_TODO;
-	if (!atomic_compare_exchange_strong(state, &expected, FRAME_DRAFT))
+	if (!atomic_compare_exchange_strong(state, &expected, claim))
 		return 0;
 	int result = decode(hand, number, fault);
-	expected = FRAME_DRAFT;
+	expected = claim;
 	/* On failure it is given back: only when somebody waits for it does it matter. */
 	if (result < 0) {
 		atomic_compare_exchange_strong(state, &expected, FRAME_TODO);
 		return -1;
 	}
 	return atomic_compare_exchange_strong(state, &expected, FRAME_BUSY) ? write_frame(hand, number, fault) : 0;
+}
+
+/* The background ends, and files stay gated; unless somebody waits for this very frame. */
+static void grow_tired(struct filler *filler, uint32_t number, const struct fault *fault)
+{
+	atomic_store(&filler->tired, true);
+	if (is_waited_for(filler, number))
+		give_up(filler, fault->text);
 }
 
 static bool hand_ready(struct hand *hand)
@@ -287,26 +296,51 @@ static bool hand_ready(struct hand *hand)
 	return hand->plain;
 }
 
+static int do_job(struct hand *hand, struct fault *fault)
+{
+	struct filler *filler = hand->filler;
+	uint32_t segment = filler->jobs[atomic_fetch_add(&filler->next_job, 1)];
+	uint32_t frame = filler->index->segments[segment].frame;
+	if (filler->gate->mode != FILL_DEMAND)
+		return fill_now(hand, frame, fault);
+	/* Nothing but what was asked for. */
+	return decode(hand, frame, fault) < 0 ? -1 : write_segment(filler, segment, hand->plain, fault);
+}
+
+/* Whether there was a frame left of those that the app is known to need soon. */
+static bool do_ahead(struct hand *hand)
+{
+	struct filler *filler = hand->filler;
+	struct fault fault = {0};
+	uint32_t at = atomic_fetch_add(&filler->next_hot, 1);
+	if (at >= filler->hot_frames || atomic_load(&filler->tired))
+		return false;
+	if (fill_unasked(hand, filler->order[at], FRAME_BUSY, &fault) < 0)
+		grow_tired(filler, filler->order[at], &fault);
+	return true;
+}
+
+/* There are as many of these as processors: what is needed now and what is needed soon come from the same hands, or one would
+ * decode what another is about to. */
 static void *serve(void *argument)
 {
 	struct hand hand = {.filler = argument};
 	struct filler *filler = argument;
+	struct pollfd tickets = {.fd = filler->job_tickets, .events = POLLIN};
 	struct fault fault = {0};
+	bool ahead = true;
 	if (!hand_ready(&hand))
 		give_up(filler, "no memory");
 	for (;;) {
 		uint64_t ticket;
-		if (read(filler->job_tickets, &ticket, sizeof ticket) != sizeof ticket)
-			continue;
-		uint32_t segment = filler->jobs[atomic_fetch_add(&filler->next_job, 1)];
-		uint32_t frame = filler->index->segments[segment].frame;
-		int result;
-		if (filler->gate->mode == FILL_DEMAND) /* nothing but what was asked for */
-			result = decode(&hand, frame, &fault) < 0 ? -1 : write_segment(filler, segment, hand.plain, &fault);
-		else
-			result = fill_now(&hand, frame, &fault);
-		if (result < 0)
-			give_up(filler, fault.text);
+		if (read(filler->job_tickets, &ticket, sizeof ticket) == sizeof ticket) {
+			if (do_job(&hand, &fault) < 0)
+				give_up(filler, fault.text);
+		} else if (ahead) {
+			ahead = do_ahead(&hand);
+		} else {
+			poll(&tickets, 1, -1);
+		}
 	}
 }
 
@@ -319,28 +353,21 @@ static void wait_for_quiet(struct filler *filler)
 		usleep(QUIET_US / 4);
 }
 
+/* All else is only for the time that the app leaves. */
 static void *fill_behind(void *argument)
 {
 	struct hand hand = {.filler = argument};
 	struct filler *filler = argument;
 	struct fault fault = {0};
-	bool polite = false;
+	wait_for_quiet(filler);
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
 	bool ready = hand_ready(&hand);
 	while (ready && !atomic_load(&filler->tired)) {
-		uint32_t at = atomic_fetch_add(&filler->next_in_order, 1);
+		uint32_t at = atomic_fetch_add(&filler->next_cold, 1);
 		if (at >= filler->order_count)
 			break;
-		if (at >= filler->hot_frames && !polite) {
-			wait_for_quiet(filler);
-			/* What the app is known to need soon has its own priority; all else is only for the time that it leaves. */
-			setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
-			polite = true;
-		}
-		if (fill_when_idle(&hand, filler->order[at], &fault) == 0)
-			continue;
-		atomic_store(&filler->tired, true);
-		if (is_waited_for(filler, filler->order[at]))
-			give_up(filler, fault.text);
+		if (fill_unasked(&hand, filler->order[at], FRAME_DRAFT, &fault) < 0)
+			grow_tired(filler, filler->order[at], &fault);
 	}
 	codec_free(&hand.codec);
 	free(hand.plain);
@@ -460,7 +487,7 @@ static void order_frames(struct filler *filler)
 			filler->order[filler->order_count++] = f;
 		}
 	}
-	filler->hot_frames = filler->order_count;
+	filler->hot_frames = filler->next_cold = filler->order_count;
 	for (uint32_t f = 0; f < frames; f++)
 		if (!queued[f] && plan->first_use[f] < plan->first_use[f + 1])
 			filler->order[filler->order_count++] = f;
@@ -475,7 +502,7 @@ static bool filler_init(struct filler *filler, struct gate *gate)
 {
 	const struct index_head *head = gate->image->index.head;
 	*filler = (struct filler){.gate = gate, .index = &gate->image->index, .guard_pipe = -1, .patience = QUIET_MS * 1000u,
-				  .job_tickets = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC)};
+				  .job_tickets = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)};
 	filler->frames = table(head->frames, 1);
 	filler->jobs = table(head->segments, sizeof *filler->jobs);
 	filler->asked = table(head->nodes, 1);
@@ -530,7 +557,7 @@ static void start_threads(struct filler *filler)
 	for (unsigned i = 0; i < count; i++)
 		if (pthread_create(&thread, NULL, serve, filler) != 0 && i == 0)
 			give_up(filler, "no threads");
-	for (unsigned i = 0; i < count && filler->order_count; i++)
+	for (unsigned i = 0; i < count && filler->hot_frames < filler->order_count; i++)
 		if (pthread_create(&thread, NULL, fill_behind, filler) != 0 && i == 0)
 			atomic_store(&filler->tired, true);
 }
