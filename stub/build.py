@@ -41,20 +41,27 @@ OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]
 # The front door reads files that their user may only want to look at: it gets all hardening there is. The stub reads a
 # file that its user starts, mostly the one that it is the first part of: who could attack it by that file could as well
 # have written what is started. It gets none, and room for the gate.
-HARDENED = {"tmprun": ["-fPIE", "-fstack-protector-strong"], "stub": ["-fno-pie", "-fno-stack-protector"]}
-# One Huffman and one sequence decoder instead of two each, BMI2 where it pays: half the size at the same speed
-# (docs/engine-build.md has the measurements).
+PROGRAM_FLAGS = {
+    "tmprun": ["-fPIE", "-fstack-protector-strong"],
+    "stub": ["-fno-pie", "-fno-stack-protector", "-DTMPRUN_SMALL"],
+}
 ZSTD_FLAGS = [
     "-w", "-DNDEBUG",
     "-DZSTD_STRIP_ERROR_STRINGS=1", "-DZSTD_LEGACY_SUPPORT=0", "-DZSTD_TRACE=0", "-DZSTD_DISABLE_ASM=1",
+]  # fmt: skip
+# In the stub, one Huffman and one sequence decoder instead of two each, BMI2 where it pays: half the size, and slower by
+# the twentieth part (docs/engine-build.md has the measurements).
+ZSTD_SMALL = [
     "-DHUF_FORCE_DECOMPRESS_X1", "-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT",
     "-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1",
 ]  # fmt: skip
-DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
-# Everything else is compiled for size.
-FAST = {"zstd_decompress_block", "huf_decompress", "deflate_decompress", "adler32", "sha256"}
+DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
+# Everything else is compiled for size. The one of -O3's optimisations that makes sequences faster makes them smaller, too.
+SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
+FAST_LEVELS = dict.fromkeys(("zstd_decompress_block", "huf_decompress"), ["-O3"])
+LEVELS = dict.fromkeys(("deflate_decompress", "adler32", "sha256"), ["-O2"])
 
 FLAGS = ["-std=gnu11", "-ffunction-sections", "-fdata-sections"]
 # Also when linking: it is then that zig compiles musl.
@@ -95,11 +102,12 @@ class Source(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """A file to compile. `context` stands for all it may include: a digest."""
+    """A file to compile. `context` stands for all it may include: a digest. `levels`: how, by its stem, if not -Os."""
 
     source: Path
     flags: list[str]
     context: str
+    levels: dict[str, list[str]] = LEVELS
 
 
 class Toolchain(NamedTuple):
@@ -233,7 +241,7 @@ def toolchain(machine: str, program: str) -> Toolchain:
     if gnu:
         link.append("-Wl,-z,noseparate-code")  # zig's linker does not pad to whole pages in the first place
     last_words = STUB_LINK if gnu and program == "stub" else []
-    flags = FLAGS + HARDENED[program] + RELEASE_FLAGS
+    flags = FLAGS + PROGRAM_FLAGS[program] + RELEASE_FLAGS
     if program == "stub":
         flags.append("-flto")  # 2 to 5 KB less
         link.append("-flto")
@@ -271,7 +279,8 @@ def _units() -> dict[str, list[Unit]]:
         units[_program_of(file.stem)].append(Unit(file, own, headers.hexdigest()))
     for file in sorted([*zstd.glob("common/*.c"), *zstd.glob("decompress/*.c")]):
         bmi2 = [] if file.stem in ZSTD_WITH_BMI2 else ["-DDYNAMIC_BMI2=0"]
-        units["both"].append(Unit(file, ZSTD_FLAGS + bmi2, zstd.name))
+        units["stub"].append(Unit(file, ZSTD_FLAGS + ZSTD_SMALL + bmi2, zstd.name, SMALL_LEVELS))
+        units["tmprun"].append(Unit(file, ZSTD_FLAGS, zstd.name, FAST_LEVELS))
     for name in ("deflate_decompress", "zlib_decompress", "adler32", "utils", "x86/cpu_features", "arm/cpu_features"):
         units["tmprun"].append(Unit(deflate / "lib" / f"{name}.c", DEFLATE_FLAGS, deflate.name))
     return units
@@ -280,7 +289,7 @@ def _units() -> dict[str, list[Unit]]:
 def zstd_decoder(machine: str) -> tuple[Path, list[Path]]:
     """The folder of zstd.h and the decoder's objects as the engine has them, for programs that measure it."""
     tools = toolchain(machine, "tmprun")
-    units = [unit for unit in _units()["both"] if SOURCES in unit.source.parents]
+    units = [unit for unit in _units()["tmprun"] if unit.source.parent.parent.name.startswith("zstd-")]
     return units[0].source.parent.parent, _objects(tools, units)
 
 
@@ -299,8 +308,10 @@ def _version() -> str:
 
 def _compile(tools: Toolchain, identity: bytes, unit: Unit) -> Path:
     """The object of `unit`, made unless it is there already."""
-    level = "-O2" if unit.source.stem in FAST else "-Os"
-    command = [*tools.compiler, *unit.flags, level, *tools.flags, "-c", str(unit.source.relative_to(ROOT))]
+    level = unit.levels.get(unit.source.stem, ["-Os"])
+    if "ziglang" in tools.compiler:
+        level = [flag for flag in level if flag.startswith("-O")]
+    command = [*tools.compiler, *unit.flags, *level, *tools.flags, "-c", str(unit.source.relative_to(ROOT))]
     key = hashlib.sha256(identity + repr((command, unit.context)).encode() + unit.source.read_bytes()).hexdigest()
     target = BUILD / "objects" / tools.name / f"{unit.source.stem}-{key[:16]}.o"
     if not target.exists():

@@ -8,11 +8,19 @@
 struct codec_state {
 	void *zstd;
 	void *zlib;
-	void *stored; /* room for one frame's stored bytes */
-	size_t stored_size;
+	struct stored {
+		void *bytes; /* a frame's stored ones */
+		size_t room;
+	} stored[2];
 };
 
-/* Read `frame`, whose offset counts from `base` in `fd`, check its digest and put its plain bytes at `plain`. */
+/* Read one or two frames, whose offsets count from `base` in `fd`, and check their digests. Two at once cost less than twice one. */
+int codec_fetch(struct codec_state *state, int fd, uint64_t base, const struct frame *const *frames, size_t count, struct fault *fault);
+
+/* Put the plain bytes of the frame that was fetched as number `which` at `plain`. */
+int codec_decode(struct codec_state *state, const struct frame *frame, size_t which, void *plain, struct fault *fault);
+
+/* Both for one frame. */
 int codec_read(struct codec_state *state, int fd, uint64_t base, const struct frame *frame, void *plain, struct fault *fault);
 void codec_free(struct codec_state *state);
 

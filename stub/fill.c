@@ -13,12 +13,12 @@
 
 enum { NODES_AT_ONCE = 64 };
 
-/* One thread's own: where it is, what it decodes with, and the large file that it last wrote to. */
+/* One thread's own: where it is, what it decodes with, and the file that it last wrote to. */
 struct worker {
 	struct codec_state codec;
 	uint8_t *plain;
 	struct place place;
-	int open;         /* descriptor of a file with several segments, or -1 */
+	int open;         /* descriptor of the file that it last wrote to, or -1 */
 	uint32_t open_number;
 };
 
@@ -62,7 +62,7 @@ static int write_fault(const struct fill *fill, uint32_t number, struct fault *f
 	return BAD_STORE(fault, "cannot write ", path, ": ", reason_text(reason));
 }
 
-/* A file in several pieces, or with none: made at its full size, all zeros so far. */
+/* A file whose pieces come from several threads, or that has none: made at its full size, all zeros so far. */
 static int make_sized(const struct fill *fill, struct worker *worker, uint32_t number, struct fault *fault)
 {
 	uint64_t size = fill->plan.index->nodes[number].size;
@@ -89,7 +89,7 @@ static int make_nodes(void *context, unsigned me, uint32_t item, struct fault *f
 			continue;
 		if (node->type == NODE_SYMLINK)
 			result = tree_make_symlink(fill->tree, &fill->workers[me].place, n, fault);
-		else if (node->type == NODE_FILE && !plan_in_one_piece(&fill->plan, node))
+		else if (node->type == NODE_FILE && !fill->plan.in_run[n])
 			result = make_sized(fill, &fill->workers[me], n, fault);
 		if (result < 0)
 			return -1;
@@ -97,22 +97,14 @@ static int make_nodes(void *context, unsigned me, uint32_t item, struct fault *f
 	return 0;
 }
 
-static int write_whole(const struct fill *fill, struct worker *worker, uint32_t number, const uint8_t *bytes, struct fault *fault)
-{
-	CLEANUP(close_fd) int fd = tree_make_file(fill->tree, &worker->place, number, true, fault);
-	if (fd < 0)
-		return -1;
-	if (write_at(fd, bytes, fill->plan.index->nodes[number].size, 0) < 0)
-		return write_fault(fill, number, fault);
-	return tree_finish_file(fill->tree, number, fd, true, fault);
-}
-
 static int write_piece(struct fill *fill, struct worker *worker, uint32_t segment, const uint8_t *bytes, struct fault *fault)
 {
 	uint32_t number = fill->plan.owner[segment];
+	bool in_run = fill->plan.in_run[number];
 	if (worker->open < 0 || worker->open_number != number) {
 		close_fd(&worker->open);
-		worker->open = tree_open_file(fill->tree, &worker->place, number, fault);
+		worker->open = in_run ? tree_make_file(fill->tree, &worker->place, number, true, fault)
+				      : tree_open_file(fill->tree, &worker->place, number, fault);
 		worker->open_number = number;
 		if (worker->open < 0)
 			return -1;
@@ -122,31 +114,26 @@ static int write_piece(struct fill *fill, struct worker *worker, uint32_t segmen
 	/* Whoever writes the last piece sets the time: a later write would move it. */
 	if (atomic_fetch_sub(&fill->plan.left[number], 1) > 1)
 		return 0;
-	return tree_finish_file(fill->tree, number, worker->open, false, fault);
+	return tree_finish_file(fill->tree, number, worker->open, in_run, fault);
 }
 
 static int hand_out(struct fill *fill, struct worker *worker, uint32_t segment, uint32_t file, const uint8_t *bytes, struct fault *fault)
 {
 	if (fill->piece)
 		return fill->piece(fill->context, &worker->place, file, fill->plan.at[segment], bytes, fill->plan.index->segments[segment].length, fault);
-	if (plan_in_one_piece(&fill->plan, &fill->plan.index->nodes[file]))
-		return write_whole(fill, worker, file, bytes, fault);
 	return write_piece(fill, worker, segment, bytes, fault);
 }
 
-static int fill_frame(struct fill *fill, struct worker *worker, uint32_t number, struct fault *fault)
+/* A frame that has been fetched, as number `which`. */
+static int fill_frame(struct fill *fill, struct worker *worker, uint32_t number, size_t which, struct fault *fault)
 {
-	const struct frame *frame = &fill->plan.index->frames[number];
-	uint32_t first = fill->plan.first_use[number], end = fill->plan.first_use[number + 1];
-	if (first == end)
-		return 0;
-	if (codec_read(&worker->codec, fill->image->fd, fill->image->base, frame, worker->plain, fault) < 0)
+	const struct plan *plan = &fill->plan;
+	if (codec_decode(&worker->codec, &plan->index->frames[number], which, worker->plain, fault) < 0)
 		return -1;
-	for (uint32_t u = first; u < end; u++) {
-		uint32_t segment = fill->plan.uses[u];
-		uint32_t file = fill->plan.owner[segment];
-		const uint8_t *bytes = worker->plain + fill->plan.index->segments[segment].offset;
-		if (hand_out(fill, worker, segment, file, bytes, fault) < 0)
+	for (uint32_t u = plan->first_use[number]; u < plan->first_use[number + 1]; u++) {
+		uint32_t segment = plan->uses[u];
+		const uint8_t *bytes = worker->plain + plan->index->segments[segment].offset;
+		if (hand_out(fill, worker, segment, plan->owner[segment], bytes, fault) < 0)
 			return -1;
 	}
 	return 0;
@@ -156,11 +143,24 @@ static int fill_run(void *context, unsigned me, uint32_t item, struct fault *fau
 {
 	struct fill *fill = context;
 	struct worker *worker = &fill->workers[me];
-	if (!worker->plain && !(worker->plain = malloc(fill->plan.largest_plain)))
+	const struct plan *plan = &fill->plan;
+	if (!worker->plain && !(worker->plain = malloc(plan->largest_plain)))
 		return FAILED(fault, "no memory for ", "a frame");
-	for (uint32_t f = fill->plan.runs[item]; f < fill->plan.runs[item + 1]; f++)
-		if (fill_frame(fill, worker, f, fault) < 0)
+	for (uint32_t f = plan->runs[item]; f < plan->runs[item + 1];) {
+		uint32_t numbers[2];
+		const struct frame *frames[2];
+		size_t count = 0;
+		for (; f < plan->runs[item + 1] && count < 2; f++)
+			if (plan_uses(plan, f)) {
+				numbers[count] = f;
+				frames[count++] = &plan->index->frames[f];
+			}
+		if (count && codec_fetch(&worker->codec, fill->image->fd, fill->image->base, frames, count, fault) < 0)
 			return -1;
+		for (size_t i = 0; i < count; i++)
+			if (fill_frame(fill, worker, numbers[i], i, fault) < 0)
+				return -1;
+	}
 	return 0;
 }
 

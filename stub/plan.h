@@ -11,6 +11,7 @@ struct plan {
 	uint32_t *first_use;    /* frame f is used by uses[first_use[f] .. first_use[f + 1]) */
 	uint32_t *uses;         /* segments, by frame */
 	_Atomic uint32_t *left; /* a file's segments that are not written yet, holes not counted */
+	uint8_t *in_run;        /* a flag a file: one thread gets all of it, piece after piece, with nothing in between */
 	uint32_t *runs;         /* run r is frames runs[r] to runs[r + 1] - 1: what one thread claims at once */
 	uint32_t run_count;
 	uint32_t largest_plain; /* of all frames */
@@ -20,10 +21,10 @@ struct plan {
 int plan_make(struct plan *plan, const struct index *index, const uint8_t *wanted, struct fault *fault);
 void plan_free(struct plan *plan);
 
-/* Whether all bytes of the file come from one place, so that it can be made, written and closed in one go. */
-static inline bool plan_in_one_piece(const struct plan *plan, const struct node *node)
+/* Whether anything of the frame is wanted. */
+static inline bool plan_uses(const struct plan *plan, uint32_t frame)
 {
-	return node->b == 1 && plan->index->segments[node->a].frame != HOLE;
+	return plan->first_use[frame] < plan->first_use[frame + 1];
 }
 
 #endif

@@ -65,37 +65,99 @@ static bool has_instructions(void)
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & (1u << 29);
 }
 
-/* Intel SHA extensions: two rounds an instruction, the state kept as ABEF and CDGH, the schedule four words at a time. */
-__attribute__((target("sha,sse4.1,ssse3"))) static void blocks_instructions(uint32_t state[8], const uint8_t *in, size_t count)
+#define SHA __attribute__((target("sha,sse4.1,ssse3")))
+
+/* The state as the instructions want it: ABEF and CDGH. */
+struct lane {
+	__m128i abef, cdgh, abef_before, cdgh_before, w[4];
+};
+
+SHA static inline void lane_load(struct lane *lane, const uint32_t state[8])
 {
-	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
 	__m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);
 	__m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B);
-	__m128i abef = _mm_alignr_epi8(low, high, 8);
-	__m128i cdgh = _mm_blend_epi16(high, low, 0xF0);
-	for (; count; count--, in += BLOCK) {
-		__m128i abef_before = abef, cdgh_before = cdgh;
-		__m128i w[4];
-		for (int i = 0; i < 4; i++)
-			w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)in + i), swap);
-#pragma GCC unroll 16
-		for (int i = 0; i < 16; i++) {
-			if (i >= 4) {
-				__m128i mixed = _mm_add_epi32(_mm_sha256msg1_epu32(w[i & 3], w[(i + 1) & 3]), _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4));
-				w[i & 3] = _mm_sha256msg2_epu32(mixed, w[(i + 3) & 3]);
-			}
-			__m128i sum = _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)round_constants + i));
-			cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
-			abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
-		}
-		abef = _mm_add_epi32(abef, abef_before);
-		cdgh = _mm_add_epi32(cdgh, cdgh_before);
-	}
-	__m128i feba = _mm_shuffle_epi32(abef, 0x1B);
-	__m128i dchg = _mm_shuffle_epi32(cdgh, 0xB1);
+	lane->abef = _mm_alignr_epi8(low, high, 8);
+	lane->cdgh = _mm_blend_epi16(high, low, 0xF0);
+}
+
+SHA static inline void lane_store(const struct lane *lane, uint32_t state[8])
+{
+	__m128i feba = _mm_shuffle_epi32(lane->abef, 0x1B);
+	__m128i dchg = _mm_shuffle_epi32(lane->cdgh, 0xB1);
 	_mm_storeu_si128((__m128i *)state, _mm_blend_epi16(feba, dchg, 0xF0));
 	_mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
 }
+
+SHA static inline void lane_begin(struct lane *lane, const uint8_t *in)
+{
+	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+	lane->abef_before = lane->abef;
+	lane->cdgh_before = lane->cdgh;
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++)
+		lane->w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)in + i), swap);
+}
+
+SHA static inline void lane_rounds(struct lane *lane, int i, __m128i constants)
+{
+	__m128i sum = _mm_add_epi32(lane->w[i], constants);
+	lane->cdgh = _mm_sha256rnds2_epu32(lane->cdgh, lane->abef, sum);
+	lane->abef = _mm_sha256rnds2_epu32(lane->abef, lane->cdgh, _mm_shuffle_epi32(sum, 0x0E));
+}
+
+SHA static inline void lane_next_words(struct lane *lane, int i)
+{
+	__m128i *w = lane->w;
+	__m128i mixed = _mm_add_epi32(_mm_sha256msg1_epu32(w[i], w[(i + 1) & 3]), _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4));
+	w[i] = _mm_sha256msg2_epu32(mixed, w[(i + 3) & 3]);
+}
+
+SHA static inline void lane_end(struct lane *lane)
+{
+	lane->abef = _mm_add_epi32(lane->abef, lane->abef_before);
+	lane->cdgh = _mm_add_epi32(lane->cdgh, lane->cdgh_before);
+}
+
+/* Intel SHA extensions: two rounds an instruction, the schedule four words at a time. `lanes` is a constant, 1 or 2. */
+SHA static inline __attribute__((always_inline)) void blocks_lanes(int lanes, uint32_t state[][8], const uint8_t *const *in, size_t count)
+{
+	struct lane lane[2];
+	for (int l = 0; l < lanes; l++)
+		lane_load(&lane[l], state[l]);
+	for (size_t at = 0; at < count * BLOCK; at += BLOCK) {
+		for (int l = 0; l < lanes; l++)
+			lane_begin(&lane[l], in[l] + at);
+		/* Sixteen rounds, then the next sixteen words; unrolled only so far, for size. */
+#pragma GCC unroll 1
+		for (const __m128i *k = (const __m128i *)round_constants; k < (const __m128i *)(round_constants + 64); k += 4) {
+#pragma GCC unroll 4
+			for (int i = 0; i < 4; i++)
+				for (int l = 0; l < lanes; l++)
+					lane_rounds(&lane[l], i, _mm_load_si128(k + i));
+#pragma GCC unroll 4
+			for (int i = 0; i < 4; i++)
+				for (int l = 0; l < lanes; l++)
+					lane_next_words(&lane[l], i);
+		}
+		for (int l = 0; l < lanes; l++)
+			lane_end(&lane[l]);
+	}
+	for (int l = 0; l < lanes; l++)
+		lane_store(&lane[l], state[l]);
+}
+
+SHA static void blocks_instructions(uint32_t state[8], const uint8_t *in, size_t count)
+{
+	blocks_lanes(1, (uint32_t(*)[8])state, &in, count);
+}
+
+#ifndef TMPRUN_SMALL /* in the stub, whose frames are large and come one by one, it is not worth its kilobyte */
+#define TWO_AT_ONCE
+SHA static void two_instructions(uint32_t state[2][8], const uint8_t *const in[2], size_t count)
+{
+	blocks_lanes(2, state, in, count);
+}
+#endif
 
 #elif defined(__aarch64__)
 
@@ -141,20 +203,26 @@ static void blocks_instructions(uint32_t state[8], const uint8_t *in, size_t cou
 
 #endif
 
-void sha256(const void *bytes, size_t size, uint8_t digest[SHA256_SIZE])
+static bool use_instructions(void)
 {
-	uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 	/* Asked once: in a virtual machine each CPUID costs a trip to the hypervisor, 20 us and more. */
 	static _Atomic int known;
 	if (!known)
 		known = has_instructions() ? 1 : -1;
-	void (*blocks)(uint32_t *, const uint8_t *, size_t) = known > 0 ? blocks_instructions : blocks_portable;
-	const uint8_t *in = bytes;
-	size_t whole = size / BLOCK;
-	blocks(state, in, whole);
+	return known > 0;
+}
+
+static const uint32_t first_state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+/* The rest of a buffer of `size` bytes of which `done`, a multiple of BLOCK, are in the state already. */
+static void finish(uint32_t state[8], const uint8_t *in, size_t done, size_t size, uint8_t digest[SHA256_SIZE])
+{
+	void (*blocks)(uint32_t *, const uint8_t *, size_t) = use_instructions() ? blocks_instructions : blocks_portable;
+	size_t whole = (size - done) / BLOCK;
+	blocks(state, in + done, whole);
 	uint8_t last[2 * BLOCK] = {0};
-	size_t rest = size - whole * BLOCK;
-	memcpy(last, in + whole * BLOCK, rest);
+	size_t rest = size % BLOCK;
+	memcpy(last, in + size - rest, rest);
 	last[rest] = 0x80;
 	size_t end = rest < BLOCK - 8 ? BLOCK : 2 * BLOCK;
 	uint64_t bits = (uint64_t)size * 8;
@@ -164,4 +232,28 @@ void sha256(const void *bytes, size_t size, uint8_t digest[SHA256_SIZE])
 	for (int i = 0; i < 8; i++)
 		for (int j = 0; j < 4; j++)
 			digest[4 * i + j] = (uint8_t)(state[i] >> (24 - 8 * j));
+}
+
+void sha256(const void *bytes, size_t size, uint8_t digest[SHA256_SIZE])
+{
+	uint32_t state[8];
+	memcpy(state, first_state, sizeof state);
+	finish(state, bytes, 0, size, digest);
+}
+
+void sha256_two(const void *const bytes[2], const size_t size[2], uint8_t digest[2][SHA256_SIZE])
+{
+	const uint8_t *const in[2] = {bytes[0], bytes[1]};
+	uint32_t state[2][8];
+	memcpy(state[0], first_state, sizeof first_state);
+	memcpy(state[1], first_state, sizeof first_state);
+	size_t both = 0;
+#ifdef TWO_AT_ONCE
+	if (use_instructions())
+		both = (size[0] < size[1] ? size[0] : size[1]) / BLOCK;
+	if (both)
+		two_instructions(state, in, both);
+#endif
+	for (int i = 0; i < 2; i++)
+		finish(state[i], in[i], both * BLOCK, size[i], digest[i]);
 }
