@@ -3,7 +3,7 @@
 Where a frame ends decides what a cold start must decode to get at one file, so the cuts follow the files:
 
 - symlinks, hot files, files that the start waits for, and all others do not share a frame in which one of these groups
-  has more than `SMALL` bytes;
+  has more than `SMALL` bytes; so no start decodes a large file only because a small one is needed before the app can run;
 - a file of `PIECE` bytes or more starts a frame (its header may end the previous one) and gets one every `PIECE` bytes;
   a file that the start waits for every `FIRST_PIECE`, so that all cores decode it at once;
 - smaller files share frames of about `PIECE` bytes;
@@ -59,7 +59,7 @@ def tar_frames(
     paths = _paths(root)
     copies = Copies((node for node in paths if node.kind == FILE), content, identity)
     for group in _groups(paths, hot):
-        if group and group[0].kind == FILE and len(cutter.buffer) > SMALL:
+        if _is_apart(group, cutter):
             yield from cutter.cut()
         for node in group:
             original = copies.original(node) if node.kind == FILE else None
@@ -103,6 +103,13 @@ def _groups(paths: dict[Node, bytes], hot: Sequence[Node]) -> list[list[Node]]:
     ]
 
 
+def _is_apart(group: list[Node], cutter: _Cutter) -> bool:
+    """Whether a frame should end before `group`: when either of what lies in the open one and the group is large."""
+    if not group or group[0].kind != FILE:
+        return False
+    return len(cutter.buffer) > SMALL or (cutter.holds_files and sum(node.size for node in group) > SMALL)
+
+
 class _Cutter:
     """The open frame: `buffer` is what it holds so far, `number` which one of the archive it is."""
 
@@ -110,6 +117,11 @@ class _Cutter:
         self.buffer = bytearray()
         self.number = 0
         self.content = 0
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether there is content in the open frame, and not only headers."""
+        return self.content > 0
 
     def cut(self) -> Iterator[PlainFrame]:
         """End the open frame, when there is something in it."""

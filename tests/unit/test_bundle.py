@@ -213,6 +213,16 @@ def test_groups_that_are_large_do_not_share_a_frame(tmp_path: Path) -> None:
     assert len(set.union(*used)) == 3
 
 
+def test_what_a_start_needs_is_not_decoded_with_a_large_file(tmp_path: Path) -> None:
+    tree = Tree()
+    tree.file(b"AppRun", noise(30_000), mode=0o755, first=True)
+    tree.file(b"data/0", noise(PIECE // 2, 1))
+    bundle = Bundle(saved(tree.bundle(), tmp_path))
+    ((frame, _, _),) = bundle.by_path[b"AppRun"].segments
+    assert bundle.index.frames[frame].plain < 40_000
+    assert all(number != frame for number, _, _ in bundle.by_path[b"data/0"].segments)
+
+
 def test_the_bytes_do_not_depend_on_the_number_of_threads() -> None:
     assert len({sizes_tree().bundle(threads=threads) for threads in (0, 1, 2, 7)}) == 1
 
