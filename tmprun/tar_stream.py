@@ -3,7 +3,7 @@
 Where a frame ends decides what a cold start must decode to get at one file, so the cuts follow the files:
 
 - symlinks, hot files, files that the start waits for, and all others do not share a frame in which one of these groups
-  has more than `SMALL` bytes; so no start decodes a large file only because a small one is needed before the app can run;
+  has more than `SMALL` bytes, so that no start decodes a large file only because a small one is needed first;
 - a file of `PIECE` bytes or more starts a frame (its header may end the previous one) and gets one every `PIECE` bytes;
   a file that the start waits for every `FIRST_PIECE`, so that all cores decode it at once;
 - smaller files share frames of about `PIECE` bytes;
