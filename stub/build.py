@@ -58,7 +58,7 @@ ZSTD_SMALL = [
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
 DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
-# Everything else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
+# All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller, too.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
 FAST_LEVELS = {"zstd_decompress_block": ["-O3"], "huf_decompress": ["-O3"]}
 LEVELS = {"deflate_decompress": ["-O2"], "adler32": ["-O2"], "sha256": ["-O2"]}
