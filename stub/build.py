@@ -49,8 +49,8 @@ ZSTD_FLAGS = [
     "-w", "-DNDEBUG",
     "-DZSTD_STRIP_ERROR_STRINGS=1", "-DZSTD_LEGACY_SUPPORT=0", "-DZSTD_TRACE=0", "-DZSTD_DISABLE_ASM=1",
 ]  # fmt: skip
-# In the stub, one Huffman and one sequence decoder instead of two each, BMI2 where it pays: half the size, and slower by a
-# twentieth (docs/engine-build.md has the measurements).
+# In the stub, one Huffman and one sequence decoder instead of two each, BMI2 where it pays: half the size, a twentieth
+# slower (docs/engine-build.md has the measurements).
 ZSTD_SMALL = [
     "-DHUF_FORCE_DECOMPRESS_X1", "-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT",
     "-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1",
@@ -58,7 +58,7 @@ ZSTD_SMALL = [
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
 DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
-# All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller, too.
+# All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
 FAST_LEVELS = {"zstd_decompress_block": ["-O3"], "huf_decompress": ["-O3"]}
 LEVELS = {"deflate_decompress": ["-O2"], "adler32": ["-O2"], "sha256": ["-O2"]}
