@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tmprun_bench.cases.apps import apps
 from tmprun_bench.cases.bundle_limit import bundle_limit
+from tmprun_bench.cases.ci import ci
 from tmprun_bench.cases.demand import after_gating, demand_memory
 from tmprun_bench.cases.extract import extract
+from tmprun_bench.cases.first_byte import first_byte
 from tmprun_bench.cases.first_start import first_start
 from tmprun_bench.cases.gated import (
     gated_exec,
@@ -17,16 +20,25 @@ from tmprun_bench.cases.gated import (
     gated_sparse,
 )
 from tmprun_bench.cases.index_compile import index_compile
+from tmprun_bench.cases.memory import memory
+from tmprun_bench.cases.mmap_library import mmap_library
+from tmprun_bench.cases.mounted_tree import mounted_tree
+from tmprun_bench.cases.packing import packing
+from tmprun_bench.cases.parallel_starts import parallel_starts
+from tmprun_bench.cases.random_reads import random_reads
+from tmprun_bench.cases.scaling import scaling
+from tmprun_bench.cases.start import start
+from tmprun_bench.cases.stat_storm import stat_storm
 from tmprun_bench.cases.warm_start import warm_start
-from tmprun_bench.cases.ways import ways
 from tmprun_bench.context import Context
 from tmprun_bench.results import Result
 
 Case = Callable[[Context], Result]
 
 FUNCTIONS: tuple[Case, ...] = (
-    warm_start, extract, index_compile, first_start, bundle_limit, gated_libreoffice, gated_neovim, gated_exec,
-    gated_sparse, gated_numpy, demand_memory, gated_foreign, after_gating, ways,
+    start, apps, mounted_tree, random_reads, mmap_library, stat_storm, first_byte, parallel_starts, memory, packing,
+    scaling, warm_start, extract, index_compile, first_start, bundle_limit, gated_libreoffice, gated_neovim, gated_exec,
+    gated_sparse, gated_numpy, demand_memory, gated_foreign, after_gating, ci,
 )  # fmt: skip
 CASES: dict[str, Case] = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 

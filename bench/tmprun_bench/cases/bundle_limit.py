@@ -33,6 +33,7 @@ FRAME = struct.Struct("<QQQ")
 def bundle_limit(context: Context) -> Result:
     """Full extraction of a bundle of 300 MB to tmpfs against the limit of this machine."""
     result = Result("bundle-limit", "Full extraction of a bundle to tmpfs, and its limit")
+    zstd()  # says that it needs the source tree before anything is made
     for app in (libreoffice.app(), catalogue.large()):
         image = bundled(app, context.packing)
         result.facts[f"{app.name} bundle bytes"] = image.stat().st_size

@@ -32,7 +32,7 @@ def extract(context: Context) -> Result:
         image = type2(app, context.packing, codec=codec)
         result.facts[f"{codec} image bytes"] = image.stat().st_size
         ours = build(context, image, expected)
-        theirs = _unsquashfs(context, image, expected)
+        theirs = by_unsquashfs(context, image, expected)
         prefix = "zlib: " if codec == "gzip" else "zstd: "
         result.add(measure([ours, theirs], context.rounds(ROUNDS), context.work.root), prefix)
         result.compare(f"{prefix}extraction", prefix + ours.name, prefix + theirs.name, must=limit)
@@ -47,7 +47,8 @@ def build(context: Context, image: Path, expected: str) -> Subject:
     return Subject("tmprun @build", (*work.emptied(work.store), run), check, alone=True)
 
 
-def _unsquashfs(context: Context, image: Path, expected: str) -> Subject:
+def by_unsquashfs(context: Context, image: Path, expected: str) -> Subject:
+    """The same by unsquashfs."""
     work = context.work
     absent = subjects.missing("unsquashfs")
     if absent:

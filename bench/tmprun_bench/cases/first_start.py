@@ -3,6 +3,10 @@
 Against the same file's own runtime in extract-and-run mode: what a user without FUSE has. That one deletes what it
 extracted when the app ends, as part of the time; tmprun keeps it. So a second start is not compared here. Page cache
 warm. With `eager` everything is there before the app starts, as with extract-and-run; the limit holds for both modes.
+
+A start is over when the app is there. All of these apps end as soon as they are, but for the LibreOffice that converts
+a text: its work, about a second, stands on both sides, and a ratio of the sums says little about starting. So the
+limit belongs to the same image asked for its version (`--version`); the conversion stands beside it, without a limit.
 """
 
 from __future__ import annotations
@@ -29,29 +33,28 @@ MILLISECONDS = re.compile(r"([\d.]+) ms")
 def first_start(context: Context) -> Result:
     """First-ever start of foreign images of 10 MB and more against their own extract-and-run."""
     result = Result("first-start", "First-ever start of foreign images, nothing known")
-    many = catalogue.many()
-    images = (
-        (linuxdeploy.app(), "zstd"),
-        (node.app(), "zstd"),
-        (many, "zstd"),
-        (many, "gzip"),
-        (libreoffice.app(), "zstd"),
-    )
-    for app, codec in images:
-        _compare(context, result, app, codec)
+    _compare(context, result, linuxdeploy.app())
+    _compare(context, result, node.app())
+    _compare(context, result, catalogue.many())
+    _compare(context, result, catalogue.many(), codec="gzip")
+    _compare(context, result, libreoffice.starting(), does=" --version")
+    _compare(context, result, libreoffice.app(), does=" to the end", limited=False)
     return result
 
 
-def _compare(context: Context, result: Result, app: App, codec: str) -> None:
+def _compare(
+    context: Context, result: Result, app: App, *, codec: str = "zstd", does: str = "", limited: bool = True
+) -> None:
     size = type2(app, context.packing, codec=codec).stat().st_size
-    prefix = f"{app.name}, {'zlib, ' if codec == 'gzip' else ''}{size / 1e6:.0f} MB: "
+    prefix = f"{app.name}{does}, {'zlib, ' if codec == 'gzip' else ''}{size / 1e6:.0f} MB: "
     ours = [subjects.foreign(context, app, state="first ever", fill=fill, codec=codec) for fill in ("", "eager")]
     theirs = subjects.runtime_extract(context, app, codec=codec)
     measurement = measure([*ours, theirs], context.rounds(ROUNDS), context.work.root, memory=context.memory)
     result.add(measurement, prefix)
     limit = LARGE_LIMIT if size >= LARGE else LIMIT
     for way in ours:
-        result.compare(f"{prefix}first start", prefix + way.name, prefix + theirs.name, must=limit)
+        what = f"{prefix}first start" if limited else f"{prefix}first start and all of its work"
+        result.compare(what, prefix + way.name, prefix + theirs.name, must=limit if limited else None)
     result.notes += [f"{prefix}{line}" for line in _breakdown(context, app, codec)]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from tmprun_bench import subjects
 from tmprun_bench.context import Context
-from tmprun_bench.corpora import catalogue, libreoffice, neovim, python_numpy
+from tmprun_bench.corpora import catalogue, libreoffice, neovim, peers, python_numpy
 from tmprun_bench.corpora.app import App
 from tmprun_bench.harness import Subject, measure
 from tmprun_bench.results import Result
@@ -28,8 +28,9 @@ FOREIGN = "tmprun foreign, cold"
 def gated_libreoffice(context: Context) -> Result:
     """LibreOffice as a bundle, run to completion, against squashfuse_ll and against the extracted tree."""
     app = libreoffice.app()
-    result = _measured(context, "gated-libreoffice", app, subjects.squashfuse(context, app, low_level=True))
+    result = _measured(context, "gated-libreoffice", app, *_low_level(context, app))
     result.compare("against a mount", OURS, "squashfuse_ll", must=0.75, reach=0.62)
+    result.compare("against a mount with several threads", OURS, subjects.SEVERAL)
     result.compare("against the tree on tmpfs", OURS, PLAIN, must=1.15, reach=1.05)
     return result
 
@@ -46,17 +47,18 @@ def gated_neovim(context: Context) -> Result:
 def gated_numpy(context: Context) -> Result:
     """`import numpy` in a bundle of 18,000 small files against squashfuse_ll."""
     app = python_numpy.app()
-    result = _measured(context, "gated-numpy", app, subjects.squashfuse(context, app, low_level=True))
+    result = _measured(context, "gated-numpy", app, *_low_level(context, app))
     result.compare("against a mount", OURS, "squashfuse_ll", must=1.3, reach=1.0)
+    result.compare("against a mount with several threads", OURS, subjects.SEVERAL)
     return result
 
 
 def gated_sparse(context: Context) -> Result:
     """A bundle of 1 GB of which the app reads three files against squashfuse."""
     app = catalogue.sparse_use()
-    peers = [subjects.squashfuse(context, app, low_level=low_level) for low_level in (False, True)]
-    result = _measured(context, "gated-sparse", app, *peers)
-    for peer in peers:
+    squashfuses = [subjects.squashfuse(context, app, low_level=False), *_low_level(context, app)]
+    result = _measured(context, "gated-sparse", app, *squashfuses)
+    for peer in squashfuses:
         result.compare(f"against {peer.name} and the same reads", OURS, peer.name, must=1.2, reach=1.0)
     return result
 
@@ -79,6 +81,15 @@ def gated_foreign(context: Context) -> Result:
             f"{prefix}against its own mount", prefix + FOREIGN, prefix + "own runtime, FUSE", must=1.0, reach=0.8
         )
     return result
+
+
+def _low_level(context: Context, app: App) -> tuple[Subject, Subject]:
+    """squashfuse_ll with one thread, and with several; the limits were set for one that had one."""
+    peers.fetch()
+    return (
+        subjects.squashfuse(context, app, low_level=True),
+        subjects.squashfuse(context, app, low_level=True, several_threads=True),
+    )
 
 
 def _measured(context: Context, case: str, app: App, *peers: Subject) -> Result:

@@ -16,9 +16,11 @@ class App:
     """An AppDir that `build(directory)` makes, the arguments that make it work, and the check of its work.
 
     `arguments(scratch)` are AppRun's; `scratch` is a directory that is empty before each run. `check(output, scratch)`
-    raises WrongAnswer unless the run's stdout and what lies in `scratch` are right; its exit status, 0, is proven
-    already. `image`, when set, makes the type-2 AppImage that somebody else has packed; otherwise it is packed here.
-    What was made of another `revision` is not used.
+    raises WrongAnswer unless the run's stdout and what lies in `scratch` are right; that its exit status is `status`
+    is proven already. `image`, when set, makes the type-2 AppImage that somebody else has packed; otherwise it is
+    packed here. What was made of another `revision` is not used. `alters_itself`: started by root it writes into its
+    own directory, after which tmprun unpacks it anew; a warm start is one whose tree is right, so that is done
+    beforehand.
     """
 
     name: str
@@ -28,6 +30,8 @@ class App:
     check: Callable[[bytes, Path], None]
     image: Callable[[Path], None] | None = None
     revision: str = "1"
+    status: int = 0
+    alters_itself: bool = False
 
     @property
     def folder(self) -> Path:

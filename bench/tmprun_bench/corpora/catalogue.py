@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tmprun_bench.corpora import exit0, libreoffice, linuxdeploy, neovim, node, python_numpy
+from collections.abc import Sequence
+
+from tmprun_bench.corpora import exit0, git, libreoffice, linuxdeploy, neovim, node, python_numpy
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.synthetic import synthetic
 from tmprun_bench.errors import BenchError
@@ -25,10 +27,17 @@ def large() -> App:
     return synthetic("large", "3,000 files, 300 MB, exit 0", files=3000, size=300 * MB, noise=0.05)
 
 
-def tiny(files: int) -> App:
-    """Nothing but small files, 500 bytes each on average."""
+def tiny(files: int, reads: Sequence[int] = ()) -> App:
+    """Nothing but small files, 500 bytes each on average. The app reads those numbered `reads`, or just exits."""
+    work = f"{len(reads)} read" if reads else "exit 0"
     return synthetic(
-        f"tiny-{files}", f"{files:,} tiny files, exit 0", files=files, size=files * 500, noise=0.1, spread=1.0
+        f"tiny-{files}",
+        f"{files:,} tiny files, {work}",
+        files=files,
+        size=files * 500,
+        noise=0.1,
+        spread=1.0,
+        reads=reads,
     )
 
 
@@ -43,7 +52,7 @@ def sparse_use() -> App:
 def all_apps() -> dict[str, App]:
     """Every corpus by its name."""
     apps = (
-        exit0.app(), neovim.app(with_libc=False), neovim.app(with_libc=True), libreoffice.app(), node.app(),
+        exit0.app(), git.app(), neovim.app(with_libc=False), neovim.app(with_libc=True), libreoffice.app(), node.app(),
         python_numpy.app(), linuxdeploy.app(), many(), large(), tiny(10_000), tiny(100_000), sparse_use(),
     )  # fmt: skip
     return {app.name: app for app in apps}

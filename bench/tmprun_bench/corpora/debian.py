@@ -27,14 +27,15 @@ LIBC = ("libc6", "libgcc-s1")
 NEVER = ("gcc-12-base", "dpkg", "debconf", "perl-base", "tar", "install-info")
 
 
-def tree(root: Path, packages: Sequence[str], *, without: Iterable[str] = ()) -> None:
+def tree(root: Path, packages: Sequence[str], *, without: Iterable[str] = (), suite: str = "") -> None:
     """Unpack `packages`, and all that they depend on as if nothing were installed, except `without`, into `root`.
 
-    Symlinks are made relative and documentation is dropped. BenchError when a package cannot be had.
+    They are those of this machine's release, or of the release named `suite`. Symlinks are made relative and
+    documentation is dropped. BenchError when a package cannot be had.
     """
     skipped = {*without, *NEVER}
     root.mkdir()
-    for package in _download(packages):
+    for package in _download(packages, _only(suite) if suite else ()):
         if package.name.partition("_")[0] not in skipped:
             _run("dpkg", "-x", package, root)
     for name in PAPERWORK:
@@ -57,7 +58,34 @@ def relative_links(root: Path) -> None:
             link.symlink_to(os.path.relpath(inside, link.parent))
 
 
-def _download(packages: Sequence[str]) -> list[Path]:
+def can_have(suite: str) -> bool:
+    """Whether packages of that release of Debian can be had: this is Debian, and knows the release's key."""
+    keys = Path("/usr/share/keyrings").glob(f"debian-archive-{suite}-*")
+    return shutil.which("apt-get") is not None and any(keys) and bool(_mirrors())
+
+
+def _mirrors() -> list[str]:
+    """Where this machine gets Debian's packages from."""
+    said = _run("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages")
+    return sorted({line.split("|")[2] for line in said.splitlines() if line.startswith("Debian|Debian|")})
+
+
+def _only(suite: str) -> tuple[str, ...]:
+    """Options that make apt-get look at that release alone, with lists of its own."""
+    folder = CORPORA / "packages" / suite
+    (folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+    sources = folder / "sources.list"
+    sources.write_text("".join(f"deb {mirror} {suite} main\n" for mirror in _mirrors()))
+    options = (
+        "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-", "-o", "Dir::Etc::preferencesparts=-",
+        "-o", f"Dir::State::lists={folder / 'lists'}", "-o", f"Dir::Cache::pkgcache={folder / 'pkgcache.bin'}",
+        "-o", f"Dir::Cache::srcpkgcache={folder / 'srcpkgcache.bin'}", "-o", "Acquire::Languages=none",
+    )  # fmt: skip
+    _run("apt-get", "-q", *options, "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1", "update")
+    return options
+
+
+def _download(packages: Sequence[str], options: Sequence[str] = ()) -> list[Path]:
     """The packages' files and those of all their dependencies, in the order of their names."""
     if shutil.which("apt-get") is None:
         raise BenchError("apt-get is missing: this corpus is made of Debian's packages")
@@ -67,6 +95,7 @@ def _download(packages: Sequence[str]) -> list[Path]:
         apt = (
             "apt-get", "-q", "-y", "--no-install-recommends", "-o", f"Dir::State::status={nothing_installed.name}",
             "-o", f"Dir::Cache::archives={archives}", "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1",
+            *options,
         )  # fmt: skip
         _run(*apt, "--download-only", "install", *packages)
         wanted = _run(*apt, "--simulate", "install", *packages)

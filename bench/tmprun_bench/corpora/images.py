@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tmprun import appdir as packer_appdir
 from tmprun import bundle, copies, index, pack, pyc, tar_stream
+from tmprun.images.elf_head import read_head
+from tmprun.images.source import Source
 from tmprun.stubs import stub_for
 from tmprun_bench.corpora import linuxdeploy
 from tmprun_bench.corpora.app import App
@@ -37,17 +39,18 @@ def type2(app: App, packing: Packing, *, codec: str = "zstd") -> Path:
     as."""
     if app.image is not None:
         return make(app.folder / f"{app.name}.AppImage", app.image)
-    options = ("-Xcompression-level", str(packing.level)) if codec == "zstd" else ()
     name = f"{app.name}-{codec}{packing.level if codec == 'zstd' else ''}-{packing.block}.AppImage"
     return make(
         app.folder / name,
-        lambda path: _append_squashfs(path, app.appdir, ("-comp", codec, *options, "-b", packing.block)),
+        lambda path: append_squashfs(path, _runtime(), app.appdir, squashfs_options(packing, codec)),
     )
 
 
 def offset(image: Path) -> int:
-    """Where the squashfs begins in a type-2 AppImage, as its own runtime says."""
-    return int(subprocess.run([image, "--appimage-offset"], capture_output=True, check=True).stdout)
+    """Where the squashfs begins in a type-2 AppImage: behind the program in front of it, which is not asked, since it
+    may be of another machine. A tmprun error when there is none."""
+    with image.open("rb") as file:
+        return read_head(Source(file.fileno(), image.stat().st_size)).payload
 
 
 def bundled(app: App, packing: Packing) -> Path:
@@ -109,14 +112,22 @@ def _runtime() -> bytes:
         return file.read(offset(image))
 
 
-def _append_squashfs(path: Path, source: Path, options: tuple[str, ...]) -> None:
-    """As appimagetool does: mksquashfs -root-owned -noappend, behind the runtime."""
+def squashfs_options(packing: Packing, codec: str) -> tuple[str, ...]:
+    """mksquashfs' options; it packs on all cores."""
+    level = ("-Xcompression-level", str(packing.level)) if codec == "zstd" else ()
+    return (
+        "-comp", codec, *level, "-b", packing.block,
+        "-root-owned", "-noappend", "-mkfs-time", "0", "-no-progress", "-quiet",
+    )  # fmt: skip
+
+
+def append_squashfs(path: Path, runtime: bytes, source: Path, options: tuple[str, ...]) -> None:
+    """Make a type-2 AppImage at `path` as appimagetool does: mksquashfs, behind the runtime."""
     program = shutil.which("mksquashfs")
     if program is None:
         raise BenchError("mksquashfs is missing; install squashfs-tools")
-    runtime = _runtime()
     path.write_bytes(runtime)
-    start = ("-offset", str(len(runtime)), "-root-owned", "-noappend", "-mkfs-time", "0", "-no-progress", "-quiet")
+    start = ("-offset", str(len(runtime)))
     done = subprocess.run([program, source, path, *options, *start], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"mksquashfs failed:\n{done.stderr}")

