@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tmprun_bench import summary
 from tmprun_bench.harness import Measurement, Series
 from tmprun_bench.summary import Estimate
 
@@ -59,6 +60,7 @@ class Result:
     """One case. `notes` are lines for people; `facts` are what a reader must know to repeat it.
 
     `amounts` belong to series, by name; `points` make curves of them; `sizes` are images' or trees' bytes, by name.
+    `unmeasured` says of each metric that has no comparison here why it has none.
     """
 
     case: str
@@ -71,6 +73,7 @@ class Result:
     amounts: dict[str, Amount] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
 
     def add(self, measurement: Measurement, prefix: str = "") -> None:
         """Take over the series; `prefix` tells those of several measurements apart."""
@@ -95,14 +98,14 @@ class Result:
         absent = [name for name in (ours, theirs) if name and name not in self.series]
         if absent:
             self.notes.append(f"{what}: not compared, {' and '.join(absent)} was skipped")
+            if metric:
+                reasons = (f"{name} was skipped ({self.skipped.get(name, 'no such subject')})" for name in absent)
+                self.unmeasured[metric] = " and ".join(reasons)
             return
         estimate = self._estimate(ours, theirs, unit)
         self.comparisons.append(Comparison(what, ours, theirs, estimate, unit, must, reach, metric))
 
     def _estimate(self, ours: str, theirs: str, unit: str) -> Estimate:
-        # scipy takes most of a second to load; `bench list` does not need it.
-        from tmprun_bench import summary
-
         mine: Sequence[float] = self.series[ours].seconds
         if not theirs:
             return summary.median(mine)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped]
 
 CONFIDENCE = 0.95
 FEWEST = 6  # values with which a 95 % interval of a median exists at all
@@ -47,6 +46,8 @@ def summarise(values: Sequence[float]) -> Summary:
     lower, median, upper = (float(number) for number in np.percentile(values, [25, 50, 75]))
     interval = None
     if len(values) >= FEWEST:
+        from scipy import stats  # type: ignore[import-untyped]  # takes most of a second; a list of cases needs none
+
         found = stats.quantile_test(values, q=0, p=0.5).confidence_interval(CONFIDENCE)
         interval = float(found.low), float(found.high)
     return Summary(len(values), median, lower, upper, min(values), max(values), interval)
@@ -74,6 +75,8 @@ def _compare(ours: Sequence[float], theirs: Sequence[float], statistic: object) 
     rounds = min(len(ours), len(theirs))
     if rounds < FEWEST:
         return Estimate(value, None)
+    from scipy import stats
+
     found = stats.bootstrap(
         (ours[:rounds], theirs[:rounds]), lambda a, b, axis=-1: statistic(a, b), paired=True, vectorized=True,
         n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile", rng=np.random.default_rng(0),
