@@ -2,7 +2,8 @@
 # make engine   the stub and the front door, for all machines
 # make test     everything that CI checks; ARGS="-k name" goes to pytest
 # make demo     a real AppImage, and a bundle packed here
-# make fuzz, soak, bench: minutes each; clean
+# make fuzz, soak: minutes each; clean
+# make bench    the benchmark; ARGS="app.AppImage" or "--case NAME", all cases by default, an hour and more
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -59,7 +60,7 @@ soak: engine $(LINUXDEPLOY)
 	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 bench: engine
-	$(BIN)/python -m tmprun_bench $(ARGS)
+	$(BIN)/tmprun bench $(or $(ARGS),--case all)
 
 clean:
 	rm -rf build dist tmprun/engine .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tmprun import __version__, cli_cache, cli_doctor, cli_info, cli_pack
+from tmprun import __version__, cli_bench, cli_cache, cli_doctor, cli_info, cli_pack
 from tmprun.clock import debugging
 from tmprun.errors import TmprunError
 from tmprun.output import complain, say, say_json
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.command()(cli_pack.pack)
 app.command()(cli_info.info)
 app.command()(cli_doctor.doctor)
+app.command(context_settings={"allow_interspersed_args": False})(cli_bench.bench)
 app.add_typer(cli_cache.app, name="cache")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -9,3 +9,7 @@ class BenchError(Exception):
 
 class WrongAnswer(BenchError):
     """A subject did not do what was timed: another exit status, output or tree than the right one."""
+
+
+class Unable(WrongAnswer):
+    """A subject failed: another exit status than the right one, no mount where one was promised, or no end."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tmprun_bench.errors import WrongAnswer
+from tmprun_bench.errors import Unable, WrongAnswer
 from tmprun_bench.memory import Memory, Watch
 from tmprun_bench.timer import Command, Run, Step, Timer
+
+SAID_LINES = 3  # of what a failed run has said on stderr: the first, which often has the cause, and the last
 
 
 @dataclass(frozen=True)
@@ -57,40 +60,78 @@ class Measurement:
     skipped: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What holds for all that is measured, whatever the case. `timeout`: seconds after which a run, with what its
+    processes leave behind, is ended and wrong. `before`: steps, not timed, right before the first one of each run that
+    is timed."""
+
+    timeout: float = 600
+    before: tuple[Step, ...] = ()
+
+
+_CONDITIONS: ContextVar[Conditions] = ContextVar("conditions")
+
+
+@contextlib.contextmanager
+def under(conditions: Conditions) -> Iterator[None]:
+    """Within this context all measurements are made under `conditions`."""
+    token = _CONDITIONS.set(conditions)
+    try:
+        yield
+    finally:
+        _CONDITIONS.reset(token)
+
+
+def _conditions() -> Conditions:
+    return _CONDITIONS.get(Conditions())
+
+
 def measure(
-    subjects: Sequence[Subject], rounds: int, work: Path, *, tight: bool = False, memory: bool = False
+    subjects: Sequence[Subject],
+    rounds: int,
+    work: Path,
+    *,
+    tight: bool = False,
+    memory: bool = False,
+    may_fail: Collection[str] = (),
 ) -> Measurement:
     """Time `subjects` in `rounds` rounds; `work` is a directory for the files of the harness.
 
     `tight`: for starts of less than a millisecond. The timing program then does all rounds by itself, and Python does
     not run in between; every exit status is proven, and the output before the first and after the last round.
-    `memory`: one more round in which memory is watched and time is not.
+    `memory`: one more round in which memory is watched and time is not. `may_fail`: names of subjects which are
+    skipped, with the reason, when they are `Unable` to do the first round; a wrong answer of theirs counts as any.
     """
     present = [subject for subject in subjects if not subject.absent]
     skipped = {subject.name: subject.absent for subject in subjects if subject.absent}
-    series = {subject.name: Series(subject.name) for subject in present}
+    series: dict[str, Series] = {}
     with _timer(present, work) as (timer, outputs):
         jury = _Jury(present, outputs)
-        _prepare(timer, jury)
-        for run in _runs(timer, len(present), rounds, jury, tight):
-            subject = present[run.command]
-            _count(series[subject.name], run, jury.seconds(run))
+        failed = _prepare(timer, jury, may_fail)
+        skipped |= {present[number].name: reason for number, reason in failed.items()}
+        numbers = [number for number in range(len(present)) if number not in failed]
+        series |= {present[number].name: Series(present[number].name) for number in numbers}
+        for run in _runs(timer, numbers, rounds, jury, tight):
+            _count(series[present[run.command].name], run, jury.seconds(run))
         if memory:
-            for number, subject in enumerate(present):
-                series[subject.name].memory = _watched(timer, number, jury, work)
+            for number in numbers:
+                series[present[number].name].memory = _watched(timer, number, jury, work)
     return Measurement(series, skipped)
 
 
 @contextlib.contextmanager
 def _timer(subjects: Sequence[Subject], work: Path) -> Iterator[tuple[Timer, list[Command]]]:
     """Of n subjects: from 0 on their rounds, from n on what is done once, from 2n on what each round begins with."""
+    conditions = _conditions()
     begin = [tuple(itertools.takewhile(lambda step: not step.timed, subject.steps)) for subject in subjects]
+    rounds = [(*first, *conditions.before, *s.steps[len(first) :]) for first, s in zip(begin, subjects, strict=True)]
     commands = [
         Command(steps, work / f"{number}.out", work / f"{number}.err")
-        for number, steps in enumerate([*(s.steps for s in subjects), *(s.once for s in subjects), *begin])
+        for number, steps in enumerate([*rounds, *(s.once for s in subjects), *begin])
     ]
     try:
-        with Timer(commands, work / "plan") as timer:
+        with Timer(commands, work / "plan", conditions.timeout) as timer:
             yield timer, commands
     finally:
         for command in commands:
@@ -98,17 +139,27 @@ def _timer(subjects: Sequence[Subject], work: Path) -> Iterator[tuple[Timer, lis
             command.errors.unlink(missing_ok=True)
 
 
-def _prepare(timer: Timer, jury: _Jury) -> None:
-    """What is to be done once, and the round that counts for nobody: it proves the answers and warms the page cache."""
-    count = len(jury.subjects)
+def _prepare(timer: Timer, jury: _Jury, may_fail: Collection[str]) -> dict[int, str]:
+    """What is to be done once, and the round that counts for nobody: it proves the answers and warms the page cache.
+
+    Returns who failed, of those that may, with the reason.
+    """
+    failed = {}
     for number, subject in enumerate(jury.subjects):
         if subject.once:
-            jury.must_succeed(_single(timer, count + number))
-        jury.judge(_single(timer, number))
+            jury.must_succeed(_single(timer, len(jury.subjects) + number))
+        try:
+            jury.judge(_single(timer, number))
+        except Unable as error:
+            if subject.name not in may_fail:
+                raise
+            failed[number] = str(error).removeprefix(f"{subject.name}: ")
+    return failed
 
 
-def _runs(timer: Timer, count: int, rounds: int, jury: _Jury, tight: bool) -> Iterator[Run]:
-    numbers = list(range(count))
+def _runs(timer: Timer, numbers: Sequence[int], rounds: int, jury: _Jury, tight: bool) -> Iterator[Run]:
+    if not numbers:
+        return
     if tight:
         for run in timer.run(numbers, rounds):
             jury.must_succeed(run)
@@ -116,8 +167,9 @@ def _runs(timer: Timer, count: int, rounds: int, jury: _Jury, tight: bool) -> It
         for number in numbers:
             jury.judge(_single(timer, number))
         return
-    for first in range(rounds):
-        for number in numbers[first % count :] + numbers[: first % count]:
+    for round_number in range(rounds):
+        first = round_number % len(numbers)
+        for number in [*numbers[first:], *numbers[:first]]:
             run = _single(timer, number)
             jury.judge(run)
             yield run
@@ -150,22 +202,25 @@ class _Jury:
         self._commands = commands
 
     def judge(self, run: Run) -> None:
-        """Raise WrongAnswer unless the run did what it should."""
+        """Raise WrongAnswer unless the run did what it should, Unable when it did not even claim to."""
         self.must_succeed(run)
         subject = self.subjects[run.command]
         if run.helpers < subject.helpers:
-            self._wrong(run, f"it left {run.helpers} helpers behind, not {subject.helpers}")
+            raise Unable(self._describe(run, f"it left {run.helpers} helpers behind, not {subject.helpers}"))
         if run.helpers and subject.alone:
-            self._wrong(run, f"it left {run.helpers} helpers behind, whose work was not timed")
+            raise Unable(self._describe(run, f"it left {run.helpers} helpers behind, whose work was not timed"))
         try:
             subject.check(self._output(run))
         except WrongAnswer as error:
-            self._wrong(run, str(error))
+            raise WrongAnswer(self._describe(run, str(error))) from None
 
     def must_succeed(self, run: Run) -> None:
-        """Raise WrongAnswer unless every step ended as it should."""
+        """Raise Unable unless every step ended as it should, and in time."""
+        if run.late:
+            limit = f"{_conditions().timeout:g} s"
+            raise Unable(self._describe(run, f"it did not end within {limit}, what it left running included"))
         if run.failure:
-            self._wrong(run, run.failure)
+            raise Unable(self._describe(run, run.failure))
 
     def seconds(self, run: Run) -> float:
         """What counts of a run that was found right."""
@@ -175,8 +230,20 @@ class _Jury:
     def _output(self, run: Run) -> bytes:
         return self._commands[run.command].output.read_bytes()
 
-    def _wrong(self, run: Run, what: str) -> None:
+    def _describe(self, run: Run, what: str) -> str:
+        """In one line: whose run it was, what is wrong, with which process, and what was said on stderr."""
         command = self._commands[run.command]
         name = self.subjects[run.command % len(self.subjects)].name
-        said = command.errors.read_text(errors="replace")[-2000:].strip()
-        raise WrongAnswer(f"{name}: {what}\n  {' '.join(command.steps[-1].argv)}\n{said}")
+        parts = [f"{name}: {what}", " ".join(_blamed(command, run).argv)]
+        said = [line.strip() for line in command.errors.read_text(errors="replace").splitlines() if line.strip()]
+        if len(said) > SAID_LINES:
+            said = [said[0], "...", *said[1 - SAID_LINES :]]
+        return "; ".join([*parts, " / ".join(said)] if said else parts)
+
+
+def _blamed(command: Command, run: Run) -> Step:
+    """The step that ended wrongly, or else the one that has the answer, or else the last."""
+    for step, status in zip(command.steps, run.statuses, strict=False):
+        if status not in (None, step.status):
+            return step
+    return next((step for step in command.steps if step.answer), command.steps[-1])

@@ -1,4 +1,5 @@
-"""Where what the benchmark makes is kept: in build/ of its source tree, or in the user's cache when it is installed."""
+"""Where what the benchmark makes is kept: in build/ of its source tree; when it is installed, or the tree is somebody
+else's, in the user's cache."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ def _checkout() -> Path | None:
 
 
 def _kept() -> Path:
-    if CHECKOUT is not None:
+    if CHECKOUT is not None and os.access(CHECKOUT / "build" if (CHECKOUT / "build").exists() else CHECKOUT, os.W_OK):
         return CHECKOUT / "build"
     cache = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "tmprun-bench"

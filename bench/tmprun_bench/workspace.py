@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from tmprun import memory
 from tmprun_bench.corpora.cache import remove
 from tmprun_bench.errors import BenchError
 from tmprun_bench.timer import Step
@@ -21,6 +22,7 @@ from tmprun_bench.timer import Step
 # Pages that a virtual machine never touched before cost ten times as much: touch what the cases will use.
 TOUCHED = 4 << 30
 CHUNK = 8 << 20
+ROOM = 1 << 30  # bytes that a tmpfs must have to be taken without being asked for: Docker's /dev/shm has 64 MB
 CLONE_NEWNS = 0x00020000  # linux/sched.h
 
 
@@ -109,28 +111,78 @@ class Workspace:
 
 
 @contextmanager
-def workspace(parent: Path, *, touch: int = TOUCHED) -> Iterator[Workspace]:
-    """A new workspace under `parent`, a tmpfs that programs may be run from; gone afterwards.
+def workspace(parent: Path | None, *, touch: int = TOUCHED) -> Iterator[Workspace]:
+    """A new workspace under `parent`, a directory that programs may be run from, by default on a tmpfs; afterwards it
+    is gone, with whatever is mounted in it.
 
     Touches `touch` bytes of memory. As root it is a tmpfs of its own, on which nobody else's files are counted, in a
     mount namespace of its own: this process's, so that neither it nor what subjects mount in it outlives us or is
     seen by others.
     """
-    if not parent.is_dir() or os.statvfs(parent).f_flag & os.ST_NOEXEC:
-        raise BenchError(f"{parent} is no directory that programs can be run from; name another with --work")
-    if _file_system(parent) != "tmpfs":
-        raise BenchError(f"{parent} is not a tmpfs; name one with --work")
-    root = Path(tempfile.mkdtemp(prefix="tmprun-bench-", dir=parent))
-    mounted = _own_namespace() and _quietly("mount", "-t", "tmpfs", "-o", "mode=0700,size=90%", "tmpfs", str(root))
+    parent = _usual_place() if parent is None else parent
+    if not _programs_run(parent):
+        raise BenchError(f"{parent} is no directory of yours that programs can be run from; name another with --work")
+    root, mounted = None, False
     try:
+        root = Path(tempfile.mkdtemp(prefix="tmprun-bench-", dir=parent))
+        mounted = _own_namespace() and _quietly("mount", "-t", "tmpfs", "-o", "mode=0700,size=90%", "tmpfs", str(root))
         for name in ("store", "cache", "forgotten", "tmp", "scratch", "mount", "tree", "home", "plain"):
             (root / name).mkdir(mode=0o700)
         _touch_memory(root / "touched", touch)
         yield Workspace(root)
     finally:
-        if mounted:
-            _quietly("umount", "--lazy", str(root))
-        remove(root)
+        if root is not None:
+            _unmount_below(root)
+            if mounted:
+                _quietly("umount", "--lazy", str(root))
+            remove(root)
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that `path` is on, as the kernel names it; `unknown` where it does not say."""
+    where = os.path.realpath(path)
+    mounts = [part for part in psutil.disk_partitions(all=True) if Path(where).is_relative_to(part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "unknown"
+
+
+def _usual_place() -> Path:
+    """A tmpfs that has room; where there is none, what has most. Root mounts a tmpfs there, if the kernel lets it."""
+    named = ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/var/tmp")
+    places = [Path(name) for name in named if name.startswith("/") and _programs_run(Path(name))]
+    if not places:
+        raise BenchError("there is no directory to work in; name one with --work")
+    roomy = [place for place in places if file_system(place) == "tmpfs" and _free(place) >= ROOM]
+    return roomy[0] if roomy else max(places, key=_free)
+
+
+def _programs_run(place: Path) -> bool:
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK) and not os.statvfs(place).f_flag & os.ST_NOEXEC
+
+
+def room(place: Path) -> int:
+    """Bytes that can be written there: on a tmpfs, that is memory, of which a control group may allow us less than the
+    machine has."""
+    free = _free(place)
+    if file_system(place) != "tmpfs":
+        return free
+    allowed = memory.look()
+    left = allowed.available if allowed.limit is None else allowed.limit - (allowed.used or 0)
+    return max(0, min(free, left, allowed.available))
+
+
+def _free(place: Path) -> int:
+    facts = os.statvfs(place)
+    return facts.f_bavail * facts.f_frsize
+
+
+def _unmount_below(root: Path) -> None:
+    """What a subject had mounted when its run was cut short. A FUSE mount without its daemon is still one."""
+    below = [part.mountpoint for part in psutil.disk_partitions(all=True) if root in Path(part.mountpoint).parents]
+    for mountpoint in sorted(below, key=len, reverse=True):
+        if os.geteuid() == 0:
+            _quietly("umount", "--lazy", mountpoint)
+        else:
+            _quietly("fusermount3", "-u", "-z", mountpoint)
 
 
 def _own_namespace() -> bool:
@@ -139,19 +191,15 @@ def _own_namespace() -> bool:
 
 
 def _quietly(*command: str) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
     return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def _file_system(path: Path) -> str:
-    where = os.path.realpath(path)
-    mounts = [part for part in psutil.disk_partitions(all=True) if Path(where).is_relative_to(part.mountpoint)]
-    return max(mounts, key=lambda part: len(part.mountpoint)).fstype
-
-
 def _touch_memory(path: Path, size: int) -> None:
-    size = min(size, psutil.virtual_memory().available // 2)
+    """Never more than half of what there is."""
     chunk = b"\1" * CHUNK
     with path.open("wb") as file:
-        for _ in range(size // CHUNK):
+        for _ in range(min(size, room(path.parent) // 2) // CHUNK):
             file.write(chunk)
     path.unlink()

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_COMMANDS = 64, SETTLE_SECONDS = 60, NOT_STARTED = 127 };
+enum { MAX_COMMANDS = 256, SETTLE_SECONDS = 60, NOT_STARTED = 127 };
 
 struct step {
 	bool timed, answer, always;
