@@ -42,6 +42,9 @@ enum {
 /* A frame's way. A draft is decoded on a low priority and may be taken away by whoever needs it now. */
 enum frame_state { FRAME_TODO, FRAME_DRAFT, FRAME_BUSY, FRAME_DONE };
 
+/* A gated file's way: nobody has opened it, somebody waits for it, it is there. */
+enum asking { UNASKED, ASKED, ANSWERED };
+
 struct filler {
 	struct gate *gate;
 	const struct index *index;
@@ -51,7 +54,8 @@ struct filler {
 	uint32_t job_count;
 	atomic_uint next_job;
 	int job_tickets;             /* an eventfd that holds as many as there are jobs not yet taken */
-	uint8_t *asked;              /* a flag a node */
+	_Atomic uint8_t *asked;      /* enum asking, a node each */
+	atomic_int waiting;          /* nodes that are ASKED */
 	uint32_t *opened;            /* nodes in the order in which they were asked for */
 	uint64_t *opened_at;         /* when, at the earliest; now_us() */
 	uint32_t opened_count;
@@ -190,6 +194,8 @@ static void finish(struct filler *filler, uint32_t number)
 {
 	struct gate *gate = filler->gate;
 	__atomic_store_n(&gate->shared->complete[number], 1, __ATOMIC_RELEASE);
+	if (atomic_exchange(&filler->asked[number], ANSWERED) == ASKED)
+		atomic_fetch_sub(&filler->waiting, 1);
 	release(filler, number);
 	if (atomic_fetch_add(&gate->shared->done, 1) + 1 == gate->gated)
 		kill(getpid(), SIGUSR1);
@@ -247,7 +253,7 @@ static bool is_waited_for(const struct filler *filler, uint32_t number)
 {
 	const struct plan *plan = &filler->gate->plan;
 	for (uint32_t u = plan->first_use[number]; u < plan->first_use[number + 1]; u++)
-		if (filler->asked[plan->owner[plan->uses[u]]] && !filler->written[plan->uses[u]])
+		if (filler->asked[plan->owner[plan->uses[u]]] == ASKED && !filler->written[plan->uses[u]])
 			return true;
 	return false;
 }
@@ -344,13 +350,17 @@ static void *serve(void *argument)
 	}
 }
 
-/* What nobody has asked for and no trace names can wait until the app has what it needs to begin: at least until no open has
- * waited for a while. */
+/* What nobody has asked for and no trace names can wait until the app has what it needs to begin: nothing of that is left to do,
+ * and no open has waited for a while. */
 static void wait_for_quiet(struct filler *filler)
 {
 	uint64_t began = now_us();
-	while (now_us() - atomic_load(&filler->asked_at) < QUIET_US && now_us() - began < PATIENCE_US)
+	while (now_us() - began < PATIENCE_US) {
+		bool busy = atomic_load(&filler->waiting) > 0 || atomic_load(&filler->next_hot) < filler->hot_frames;
+		if (!busy && now_us() - atomic_load(&filler->asked_at) >= QUIET_US)
+			break;
 		usleep(QUIET_US / 4);
+	}
 }
 
 /* All else is only for the time that the app leaves. */
@@ -379,11 +389,12 @@ static void *fill_behind(void *argument)
 static void ask(struct filler *filler, uint32_t number)
 {
 	const struct node *node = &filler->index->nodes[number];
-	if (filler->asked[number] || filler->gate->held[number] < 0)
+	uint8_t unasked = UNASKED;
+	if (filler->gate->held[number] < 0 || !atomic_compare_exchange_strong(&filler->asked[number], &unasked, ASKED))
 		return;
 	uint64_t tickets = 0;
+	atomic_fetch_add(&filler->waiting, 1);
 	atomic_store(&filler->asked_at, now_us());
-	filler->asked[number] = 1;
 	filler->opened_at[filler->opened_count] = filler->looked_at;
 	filler->opened[filler->opened_count++] = number;
 	for (uint32_t s = node->a; s < node->a + node->b; s++)
@@ -401,7 +412,7 @@ static void ask_all_broken(struct filler *filler)
 	const struct gate *gate = filler->gate;
 	for (uint32_t n = 0; n < filler->index->head->nodes; n++) {
 		int fd = gate->held[n];
-		if (fd >= 0 && !filler->asked[n] && fcntl(fd, F_GETLEASE) != F_WRLCK && gate->held[n] == fd)
+		if (fd >= 0 && filler->asked[n] == UNASKED && fcntl(fd, F_GETLEASE) != F_WRLCK && gate->held[n] == fd)
 			ask(filler, n);
 	}
 }
