@@ -12,13 +12,10 @@ from tmprun_bench.places import CHECKOUT
 
 
 def zstd() -> tuple[Path, list[Path]]:
-    """The folder of zstd.h, and the object files that are linked into the stub."""
+    """The folder of zstd.h, and the object files that are linked into the front door."""
     build = _engine_build()
-    folder: Path = next(source.folder for source in build.fetch() if source.name == "zstd")
-    tools = build.toolchain(build.host_machine(), "tmprun")
-    identity = build._identity(tools.compiler)
-    units = [unit for unit in build._units()["both"] if unit.source.is_relative_to(folder)]
-    return folder, [build._compile(tools, identity, unit) for unit in units]
+    folder, objects = build.zstd_decoder(build.host_machine())
+    return folder, objects
 
 
 def _engine_build() -> ModuleType:

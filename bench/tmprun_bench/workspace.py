@@ -19,8 +19,10 @@ from tmprun_bench.corpora.cache import remove
 from tmprun_bench.errors import BenchError
 from tmprun_bench.timer import Step
 
-# Pages that a virtual machine never touched before cost ten times as much: touch what the cases will use.
-TOUCHED = 4 << 30
+# Pages that a virtual machine never touched before cost ten times as much. Whoever writes more would pay more for them, and
+# in some rounds only. Which ones the kernel will hand out nobody knows, so nearly all that are free are touched.
+TOUCHED = 1 << 50
+SHARE = 0.8  # of what is free, at most
 CHUNK = 8 << 20
 ROOM = 1 << 30  # bytes that a tmpfs must have to be taken without being asked for: Docker's /dev/shm has 64 MB
 CLONE_NEWNS = 0x00020000  # linux/sched.h
@@ -197,9 +199,9 @@ def _quietly(*command: str) -> bool:
 
 
 def _touch_memory(path: Path, size: int) -> None:
-    """Never more than half of what there is."""
+    """Never more than `SHARE` of what there is."""
     chunk = b"\1" * CHUNK
     with path.open("wb") as file:
-        for _ in range(min(size, room(path.parent) // 2) // CHUNK):
+        for _ in range(min(size, int(room(path.parent) * SHARE)) // CHUNK):
             file.write(chunk)
     path.unlink()
