@@ -19,8 +19,8 @@ from tmprun_bench.corpora.cache import remove
 from tmprun_bench.errors import BenchError
 from tmprun_bench.timer import Step
 
-# Pages that a virtual machine never touched before cost ten times as much. Whoever writes more would pay more for them, and
-# in some rounds only. Which ones the kernel will hand out nobody knows, so nearly all that are free are touched.
+# Pages that a virtual machine never touched before cost ten times as much. Whoever writes more would pay more for them,
+# and in some rounds only. Which ones the kernel will hand out nobody knows, so nearly all that are free are touched.
 TOUCHED = 1 << 50
 SHARE = 0.8  # of what is free, at most
 CHUNK = 8 << 20

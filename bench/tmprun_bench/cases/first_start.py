@@ -6,8 +6,8 @@ warm. With `eager` everything is there before the app starts, as with extract-an
 
 A start is over when the app is there. All of these apps end as soon as they are, but for the LibreOffice that converts
 a text: its work, about a second, stands on both sides, and a ratio of the sums says little about starting. So the
-limit of a half belongs to the same image asked for its version (`--version`); the conversion stands beside it, and has to be
-faster than theirs.
+limit of a half belongs to the same image asked for its version (`--version`); the conversion stands beside it, and has
+to be faster than theirs.
 """
 
 from __future__ import annotations
