@@ -156,6 +156,7 @@ def _measured(request: Request, out: Console) -> Report:
     if given:
         touch += TREES * given.contents.content_size
     results: list[Result] = []
+    _warn(machine.busy())  # asked before there is any load of ours
     with workspace(request.work, touch=touch) as space:
         door = installed(request.door, space.root)
         facts = machine.describe(door, space, on_disk(), cold=request.drop_caches)
@@ -168,6 +169,8 @@ def _measured(request: Request, out: Console) -> Report:
         for name, case in cases.items():
             with under(Conditions(request.timeout or Conditions.timeout, before)):
                 results.append(_one(name, partial(case, context), out))
+            if request.json:  # what is there is kept, whatever ends the cases that follow
+                request.json.write_text(stored.as_json(results, facts))
         if given:
             limit = request.timeout or own_app.TIMEOUT
             with under(Conditions(limit, before)):
@@ -176,12 +179,10 @@ def _measured(request: Request, out: Console) -> Report:
 
 
 def _one(name: str, measure: Callable[[], Result], out: Console) -> Result:
-    _warn(machine.busy())
     if sys.stderr.isatty():
         sys.stderr.write(f"measuring {name}\n")
     result = measure()
     report.show(result, out)
-    _warn(machine.busy())
     return result
 
 

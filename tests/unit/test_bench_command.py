@@ -16,6 +16,7 @@ from tmprun_bench import machine, places, programs, workspace
 from tmprun_bench.command import Request, run
 from tmprun_bench.errors import BenchError, Unable, WrongAnswer
 from tmprun_bench.harness import Conditions, Subject, measure, under
+from tmprun_bench.stored import load
 from tmprun_bench.timer import Command, Step, Timer
 
 import tmprun
@@ -53,6 +54,20 @@ def subject(name: str, *steps: Step, says: bytes = b"right", helpers: int = 0) -
 def sleepers() -> list[str]:
     lines = subprocess.run(["ps", "axo", "stat=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
     return [line for line in lines if f"sleep {NAP}" in line and not line.startswith("Z")]
+
+
+BREAKS = """
+import sys
+from tmprun_bench.cases import CASES
+from tmprun_bench.errors import BenchError
+
+def breaks(context):
+    raise BenchError("it broke")
+
+CASES["breaks"] = breaks
+from tmprun.cli import main
+sys.exit(main(["bench", *sys.argv[1:]]))
+"""
 
 
 # The command line
@@ -93,6 +108,14 @@ def test_what_would_fail_at_the_end_fails_at_the_start(tmp_path: Path) -> None:
     assert "write METRIC>NUMBER" in refusal(fail_if=("warm_start",))
     assert refusal(earlier=(nowhere,)).startswith(f"{nowhere}: ")
     assert refusal(cases=(), image=Path("/etc/passwd")).startswith("/etc/passwd: is not an AppImage")
+
+
+def test_what_was_measured_is_kept_when_a_later_case_fails(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    cases = ("--case", "warm-start", "--case", "breaks")
+    done = bench(*cases, "--runs", "2", "--json", report, python=("-c", BREAKS))
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "tmprun: it broke")
+    assert [result.case for result in load(report)[0]] == ["warm-start"]
 
 
 def test_list_names_cases_and_corpora() -> None:
