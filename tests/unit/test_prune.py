@@ -221,7 +221,7 @@ print(starts)
 
 def test_starts_and_prunes_at_once(root: Root) -> None:
     """Starts, two prunes in a loop, and a builder: who has its lease keeps its files; everything ends."""
-    seconds = 5.0
+    seconds = 8.0
     add_entry(root, key(1))
     pruner = f"""
 import time
@@ -246,4 +246,4 @@ print(removed)
     counts = [int(process.communicate(timeout=30)[0]) for process in processes]
     assert all(process.returncode == 0 for process in processes)
     assert sum(counts[:2]) > 10, "hardly any start: the test shows nothing"
-    assert sum(counts[2:]) > 0, "hardly any removal: the test shows nothing"
+    assert sum(counts[2:]) > 1, "hardly any removal: the test shows nothing"
