@@ -10,11 +10,6 @@ static bool wants(const uint8_t *wanted, uint32_t number)
 	return !wanted || wanted[number];
 }
 
-static void *table(size_t count, size_t size)
-{
-	return calloc(count ? count : 1, size);
-}
-
 /* Which file each segment belongs to, and which segments each frame serves (a counting sort). */
 static int map_segments(struct plan *plan, const uint8_t *wanted, struct fault *fault)
 {

@@ -255,6 +255,11 @@ void close_fd(int *fd)
 	*fd = -1;
 }
 
+void *table(size_t count, size_t size)
+{
+	return calloc(count ? count : 1, size);
+}
+
 void free_pointer(void *pointer_to_pointer)
 {
 	free(*(void **)pointer_to_pointer);

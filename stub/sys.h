@@ -66,6 +66,9 @@ int write_file(int dir, const char *name, const void *bytes, size_t size, mode_t
 void close_fd(int *fd);
 void free_pointer(void *pointer_to_pointer);
 
+/* Zeroed room for `count` things, also for none; NULL when there is no memory. */
+void *table(size_t count, size_t size);
+
 /* Close `fd`, keeping errno: for error paths. */
 void close_keeping_errno(int fd);
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from packing import script
+from store_layout import store_in_memory
 
 from tmprun import stubs
+from tmprun.store import Root
 
 STUB_SOURCE = '__attribute__((section(".upd_info"), used)) const char update[1024]; void _start(void) { for (;;); }'
 
@@ -32,6 +35,13 @@ def engine(stub: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setattr(stubs, "ENGINE", folder)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     return folder
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
+    """A store in memory; modules whose tests need another say so."""
+    with store_in_memory(monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

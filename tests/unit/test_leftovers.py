@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,10 @@ from store_layout import (
     add_entry,
     key,
     lease_held,
-    store_in_memory,
 )
 
 from tmprun.prune import prune
 from tmprun.store import Root
-
-
-@pytest.fixture
-def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
-    with store_in_memory(monkeypatch) as made:
-        yield made
 
 
 def test_trash_goes_unless_in_use(root: Root) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from store_layout import (
     key,
     make_root,
     needs_root,
-    store_in_memory,
     user_folder,
     wait_until,
 )
@@ -28,12 +26,6 @@ from tmprun import store
 from tmprun.prune import prune
 from tmprun.removal import remove
 from tmprun.store import Entry, KnownImage, Root
-
-
-@pytest.fixture
-def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
-    with store_in_memory(monkeypatch) as made:
-        yield made
 
 
 def tree(path: Path) -> list[str]:

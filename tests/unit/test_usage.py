@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from store_layout import (
     key,
     make_root,
     needs_root,
-    store_in_memory,
     user_folder,
 )
 
@@ -27,12 +25,6 @@ from tmprun import store, usage
 from tmprun.eviction import evict
 from tmprun.prune import prune
 from tmprun.store import Entry, Root
-
-
-@pytest.fixture
-def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
-    with store_in_memory(monkeypatch) as made:
-        yield made
 
 
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
