@@ -1,6 +1,7 @@
+#define _GNU_SOURCE
 #include "crew.h"
 
-#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -9,7 +10,7 @@ struct crew {
 	void *context;
 	uint32_t count;
 	atomic_uint next, worker;
-	atomic_bool stop;
+	atomic_bool stop, placed;
 	atomic_flag faulted;
 	struct fault *fault;
 };
@@ -18,6 +19,9 @@ static void *labour(void *argument)
 {
 	struct crew *crew = argument;
 	unsigned worker = atomic_fetch_add(&crew->worker, 1);
+	/* One that had ended before it was placed would have no number any more, and 0 stands for the caller. */
+	while (!atomic_load(&crew->placed))
+		sched_yield();
 	while (!atomic_load_explicit(&crew->stop, memory_order_relaxed)) {
 		uint32_t item = atomic_fetch_add(&crew->next, 1);
 		if (item >= crew->count)
@@ -30,6 +34,21 @@ static void *labour(void *argument)
 		atomic_store(&crew->stop, true);
 	}
 	return NULL;
+}
+
+void crew_place(pthread_t thread, unsigned number)
+{
+	cpu_set_t all, one;
+	int here = sched_getcpu();
+	if (here < 0 || sched_getaffinity(0, sizeof all, &all) < 0 || CPU_COUNT(&all) > CREW_MAX)
+		return;
+	for (number %= (unsigned)CPU_COUNT(&all); number;) {
+		here = (here + 1) % CPU_SETSIZE;
+		number -= CPU_ISSET(here, &all) ? 1 : 0;
+	}
+	CPU_ZERO(&one);
+	CPU_SET(here, &one);
+	pthread_setaffinity_np(thread, sizeof one, &one);
 }
 
 int crew_run(unsigned workers, uint32_t count, crew_work *work, void *context, struct fault *fault)
@@ -45,8 +64,9 @@ int crew_run(unsigned workers, uint32_t count, crew_work *work, void *context, s
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (started + 1 < workers && pthread_create(&threads[started], NULL, labour, &crew) == 0)
-		started++; /* a thread that cannot be had only makes it slower */
+	for (; started + 1 < workers && pthread_create(&threads[started], NULL, labour, &crew) == 0; started++)
+		crew_place(threads[started], started + 1); /* a thread that cannot be had only makes it slower */
+	atomic_store(&crew.placed, true);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	labour(&crew);
 	for (unsigned i = 0; i < started; i++)

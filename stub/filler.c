@@ -53,6 +53,8 @@ struct filler {
 	uint32_t *jobs;              /* segments that somebody waits for, in order; only the main thread adds */
 	uint32_t job_count;
 	atomic_uint next_job;
+	unsigned processors;
+	atomic_uint serving;         /* hands that have begun to serve */
 	int job_tickets;             /* an eventfd that holds as many as there are jobs not yet taken */
 	_Atomic uint8_t *asked;      /* enum asking, a node each */
 	atomic_int waiting;          /* nodes that are ASKED */
@@ -327,14 +329,15 @@ static bool do_ahead(struct hand *hand)
 }
 
 /* There are as many of these as processors: what is needed now and what is needed soon come from the same hands, or one would
- * decode what another is about to. */
+ * decode what another is about to. One of them does what is needed soon only while somebody waits: as long as nobody does, the
+ * app runs, and one processor is the app's. */
 static void *serve(void *argument)
 {
 	struct hand hand = {.filler = argument};
 	struct filler *filler = argument;
 	struct pollfd tickets = {.fd = filler->job_tickets, .events = POLLIN};
 	struct fault fault = {0};
-	bool ahead = true;
+	bool ahead = true, spare = atomic_fetch_add(&filler->serving, 1) > 0 || filler->processors == 1;
 	if (!hand_ready(&hand))
 		give_up(filler, "no memory");
 	for (;;) {
@@ -342,7 +345,7 @@ static void *serve(void *argument)
 		if (read(filler->job_tickets, &ticket, sizeof ticket) == sizeof ticket) {
 			if (do_job(&hand, &fault) < 0)
 				give_up(filler, fault.text);
-		} else if (ahead) {
+		} else if (ahead && (spare || atomic_load(&filler->waiting) > 0)) {
 			ahead = do_ahead(&hand);
 		} else {
 			poll(&tickets, 1, -1);
@@ -363,7 +366,8 @@ static void wait_for_quiet(struct filler *filler)
 	}
 }
 
-/* All else is only for the time that the app leaves. */
+/* All else is only for the time that the app leaves; a low priority alone would not do where the kernel gives each session its
+ * share of a processor (sched(7), autogroup), so there is one of these less than processors. */
 static void *fill_behind(void *argument)
 {
 	struct hand hand = {.filler = argument};
@@ -504,11 +508,6 @@ static void order_frames(struct filler *filler)
 			filler->order[filler->order_count++] = f;
 }
 
-static void *table(size_t count, size_t size)
-{
-	return calloc(count ? count : 1, size);
-}
-
 static bool filler_init(struct filler *filler, struct gate *gate)
 {
 	const struct index_head *head = gate->image->index.head;
@@ -565,10 +564,13 @@ static void start_threads(struct filler *filler)
 	pthread_t thread;
 	if (count > CREW_MAX)
 		count = CREW_MAX;
+	filler->processors = count;
 	for (unsigned i = 0; i < count; i++)
-		if (pthread_create(&thread, NULL, serve, filler) != 0 && i == 0)
+		if (pthread_create(&thread, NULL, serve, filler) == 0)
+			crew_place(thread, i + 1);
+		else if (i == 0)
 			give_up(filler, "no threads");
-	for (unsigned i = 0; i < count && filler->hot_frames < filler->order_count; i++)
+	for (unsigned i = 0; (i == 0 || i + 1 < count) && filler->hot_frames < filler->order_count; i++)
 		if (pthread_create(&thread, NULL, fill_behind, filler) != 0 && i == 0)
 			atomic_store(&filler->tired, true);
 }

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "retarget.h"
 
+#include "launch.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +50,8 @@ static uint32_t libc_version(const char *path)
 {
 	char library[PATH_MAX + 16];
 	struct stat stat;
-	char *slash = realpath(path, library) ? strrchr(library, '/') : NULL;
+	absolute_path(path, library, PATH_MAX);
+	char *slash = strrchr(library, '/');
 	if (!slash)
 		return 0;
 	memcpy(slash, "/libc.so.6", sizeof "/libc.so.6");

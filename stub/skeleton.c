@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,21 @@
 
 enum {
 	SPARE_DESCRIPTORS = 64, /* what the filler needs besides leases */
-	NODES_AT_ONCE = 32,
+	NODES_AT_ONCE = 128,
+};
+
+/* Some of what lies in one directory, which one thread makes: in a large directory only one can have the lock anyway. */
+struct unit {
+	uint32_t directory, first, end;
 };
 
 struct skeleton {
 	struct gate *gate;
 	pid_t process;
-	unsigned crew;
-	uint32_t batches;
+	struct unit *units; /* in the order of the index: what lies in a directory comes behind the directory itself */
+	uint32_t count;
+	uint8_t *open;      /* a flag a node: a directory that is there, and not finished */
+	atomic_bool failed;
 	struct place places[CREW_MAX];
 };
 
@@ -46,7 +54,7 @@ static uint32_t count_gated(const struct gate *gate, uint64_t smallest)
 /* The size from which on files are gated, so that there are no more of them than `limit`. */
 static uint64_t smallest_gated(const struct gate *gate, uint32_t limit)
 {
-	uint64_t low = 0, high = (uint64_t)1 << 62;
+	uint64_t low = 0, high = count_gated(gate, 0) > limit ? (uint64_t)1 << 62 : 0;
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
 		if (count_gated(gate, middle) > limit)
@@ -76,8 +84,9 @@ static int choose(struct gate *gate, struct fault *fault)
 	memset(gate->held, -1, index->head->nodes * sizeof *gate->held);
 	uint64_t smallest = smallest_gated(gate, descriptors());
 	for (uint32_t n = 0; n < index->head->nodes; n++) {
-		gate->now[n] = !may_gate(gate, n) || index->nodes[n].size < smallest;
-		gate->gated += !gate->now[n];
+		bool gated = may_gate(gate, n) && index->nodes[n].size >= smallest;
+		gate->now[n] = index->nodes[n].type == NODE_FILE && !gated;
+		gate->gated += gated;
 	}
 	return gate->gated ? 0 : FAILED(fault, "nothing to gate");
 }
@@ -120,39 +129,108 @@ static int gate_file(struct skeleton *skeleton, pid_t me, struct place *place, u
 	return 0;
 }
 
-static int gate_nodes(void *context, unsigned me, uint32_t item, struct fault *fault)
+static bool comes_later(const struct gate *gate, uint32_t number)
+{
+	return gate->now[number] || gate->image->index.nodes[number].type == NODE_HARD_LINK;
+}
+
+static int make_node(struct skeleton *skeleton, pid_t thread, struct place *place, uint32_t number, struct fault *fault)
+{
+	const struct tree *tree = &skeleton->gate->tree;
+	uint8_t type = tree->index->nodes[number].type;
+	if (comes_later(skeleton->gate, number))
+		return 0;
+	if (type == NODE_FILE)
+		return gate_file(skeleton, thread, place, number, fault);
+	if (type == NODE_SYMLINK)
+		return tree_make_symlink(tree, place, number, fault);
+	int result = tree_make_directory(tree, place, number, fault);
+	__atomic_store_n(&skeleton->open[number], 1, __ATOMIC_RELEASE);
+	return result;
+}
+
+static int make_nodes(struct skeleton *skeleton, const struct unit *unit, struct place *place, struct fault *fault)
+{
+	const struct gate *gate = skeleton->gate;
+	const struct node *directory = &gate->image->index.nodes[unit->directory];
+	pid_t thread = (pid_t)syscall(SYS_gettid);
+	bool whole = unit->end - unit->first == directory->b;
+	for (uint32_t n = unit->first; n < unit->end; n++) {
+		whole = whole && !comes_later(gate, n);
+		if (make_node(skeleton, thread, place, n, fault) < 0)
+			return -1;
+	}
+	if (!whole)
+		return 0;
+	skeleton->open[unit->directory] = 0;
+	return tree_finish_directory(&gate->tree, place, unit->directory, fault);
+}
+
+static int make_unit(void *context, unsigned me, uint32_t item, struct fault *fault)
 {
 	struct skeleton *skeleton = context;
-	const struct gate *gate = skeleton->gate;
-	pid_t thread = (pid_t)syscall(SYS_gettid);
-	uint32_t batch = crew_batch(item, skeleton->batches, skeleton->crew);
-	uint32_t end = (batch + 1) * NODES_AT_ONCE, nodes = gate->image->index.head->nodes;
-	for (uint32_t n = batch * NODES_AT_ONCE; n < end && n < nodes; n++)
-		if (!gate->now[n] && gate_file(skeleton, thread, &skeleton->places[me], n, fault) < 0)
-			return -1;
+	const struct unit *unit = &skeleton->units[item];
+	/* Whoever makes the directory has begun with it before we did with this. */
+	while (!__atomic_load_n(&skeleton->open[unit->directory], __ATOMIC_ACQUIRE)) {
+		if (atomic_load(&skeleton->failed))
+			return 0;
+		sched_yield();
+	}
+	int result = make_nodes(skeleton, unit, &skeleton->places[me], fault);
+	if (result < 0)
+		atomic_store(&skeleton->failed, true);
+	return result;
+}
+
+static int cut_units(struct skeleton *skeleton, struct fault *fault)
+{
+	const struct index *index = &skeleton->gate->image->index;
+	uint32_t nodes = index->head->nodes;
+	/* Each node but the root lies in one directory. */
+	skeleton->units = table((size_t)nodes + nodes / NODES_AT_ONCE + 1, sizeof *skeleton->units);
+	skeleton->open = table(nodes, 1);
+	if (!skeleton->units || !skeleton->open)
+		return FAILED(fault, "no memory to gate with");
+	skeleton->open[0] = 1;
+	for (uint32_t n = 0; n < nodes; n++) {
+		uint32_t at = index->nodes[n].a, end = at + index->nodes[n].b;
+		if (index->nodes[n].type != NODE_DIRECTORY)
+			continue;
+		do {
+			uint32_t stop = end - at > NODES_AT_ONCE ? at + NODES_AT_ONCE : end;
+			skeleton->units[skeleton->count++] = (struct unit){n, at, stop};
+			at = stop;
+		} while (at < end);
+	}
 	return 0;
 }
 
-static int gate_files(struct gate *gate, struct fault *fault)
+static int make_names(struct skeleton *skeleton, struct fault *fault)
 {
-	struct skeleton skeleton = {.gate = gate, .process = getpid(), .crew = processors(),
-				    .batches = (gate->image->index.head->nodes + NODES_AT_ONCE - 1) / NODES_AT_ONCE};
+	struct gate *gate = skeleton->gate;
 	for (size_t i = 0; i < CREW_MAX; i++)
-		skeleton.places[i] = NOWHERE;
-	int result = crew_run(skeleton.crew, crew_batches(skeleton.batches, skeleton.crew), gate_nodes, &skeleton, fault);
+		skeleton->places[i] = NOWHERE;
+	int result = crew_run(processors(), skeleton->count, make_unit, skeleton, fault);
 	for (size_t i = 0; i < CREW_MAX; i++)
-		place_leave(&skeleton.places[i]);
-	return result;
+		place_leave(&skeleton->places[i]);
+	if (result < 0)
+		return -1;
+	struct tree now = gate->tree, rest = gate->tree;
+	now.wanted = gate->now;
+	rest.wanted = skeleton->open;
+	if (fill_files(gate->image, &now, processors(), fault) < 0 || tree_make_hard_links(&gate->tree, fault) < 0)
+		return -1;
+	return tree_finish_directories(&rest, fault);
 }
 
 int skeleton_make(struct gate *gate, struct fault *fault)
 {
-	struct tree now = gate->tree;
-	if (plan_make(&gate->plan, &gate->image->index, NULL, fault) < 0 || choose(gate, fault) < 0 || grow_table(gate, fault) < 0)
-		return -1;
-	now.wanted = gate->now;
-	if (tree_make_directories(&now, fault) < 0 || gate_files(gate, fault) < 0 ||
-	    fill_files(gate->image, &now, processors(), fault) < 0 || tree_make_hard_links(&gate->tree, fault) < 0)
-		return -1;
-	return tree_finish_directories(&gate->tree, fault);
+	struct skeleton skeleton = {.gate = gate, .process = getpid()};
+	int result = -1;
+	if (plan_make(&gate->plan, &gate->image->index, NULL, fault) == 0 && choose(gate, fault) == 0 && grow_table(gate, fault) == 0 &&
+	    cut_units(&skeleton, fault) == 0)
+		result = make_names(&skeleton, fault);
+	free(skeleton.units);
+	free(skeleton.open);
+	return result;
 }

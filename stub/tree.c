@@ -87,19 +87,23 @@ static int reuse_directory(const struct tree *tree, int above, const char *name)
 	return fd < 0 ? -1 : fchmod(fd, 0700);
 }
 
+int tree_make_directory(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault)
+{
+	char name[MAX_NAME + 1];
+	int above = go_above(tree, place, number, name, fault);
+	if (above < 0)
+		return -1;
+	if (mkdirat(above, name, 0700) < 0 && reuse_directory(tree, above, name) < 0)
+		return store_fault(tree, number, fault);
+	return 0;
+}
+
 int tree_make_directories(const struct tree *tree, struct fault *fault)
 {
 	CLEANUP(place_leave) struct place place = NOWHERE;
-	for (uint32_t i = 1; i < tree->index->head->nodes; i++) {
-		if (tree->index->nodes[i].type != NODE_DIRECTORY || !tree_wants(tree, i))
-			continue;
-		char name[MAX_NAME + 1];
-		int above = go_above(tree, &place, i, name, fault);
-		if (above < 0)
+	for (uint32_t i = 1; i < tree->index->head->nodes; i++)
+		if (tree->index->nodes[i].type == NODE_DIRECTORY && tree_wants(tree, i) && tree_make_directory(tree, &place, i, fault) < 0)
 			return -1;
-		if (mkdirat(above, name, 0700) < 0 && reuse_directory(tree, above, name) < 0)
-			return store_fault(tree, i, fault);
-	}
 	return 0;
 }
 
@@ -198,21 +202,23 @@ int tree_finish_file(const struct tree *tree, uint32_t number, int fd, bool fini
 	return 0;
 }
 
+int tree_finish_directory(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault)
+{
+	const struct node *node = &tree->index->nodes[number];
+	int fd = tree_go(tree, place, number, fault);
+	if (fd < 0)
+		return -1;
+	mode_t mode = tree->sealed ? (node->mode & 0555) | 0500 : node->mode & 0777;
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = node->mtime}};
+	return fchmod(fd, mode) < 0 || futimens(fd, times) < 0 ? store_fault(tree, number, fault) : 0;
+}
+
 int tree_finish_directories(const struct tree *tree, struct fault *fault)
 {
 	CLEANUP(place_leave) struct place place = NOWHERE;
-	for (uint32_t i = tree->index->head->nodes; i-- > (tree->root_stays ? 1 : 0);) {
-		const struct node *node = &tree->index->nodes[i];
-		if (node->type != NODE_DIRECTORY || !tree_wants(tree, i))
-			continue;
-		int fd = tree_go(tree, &place, i, fault);
-		if (fd < 0)
+	for (uint32_t i = tree->index->head->nodes; i-- > (tree->root_stays ? 1 : 0);)
+		if (tree->index->nodes[i].type == NODE_DIRECTORY && tree_wants(tree, i) && tree_finish_directory(tree, &place, i, fault) < 0)
 			return -1;
-		mode_t mode = tree->sealed ? (node->mode & 0555) | 0500 : node->mode & 0777;
-		struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = node->mtime}};
-		if (fchmod(fd, mode) < 0 || futimens(fd, times) < 0)
-			return store_fault(tree, i, fault);
-	}
 	return 0;
 }
 

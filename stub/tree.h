@@ -33,6 +33,7 @@ static inline bool tree_wants(const struct tree *tree, uint32_t number)
 int tree_go(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault);
 void place_leave(struct place *place);
 
+int tree_make_directory(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault);
 int tree_make_directories(const struct tree *tree, struct fault *fault);
 int tree_make_symlink(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault);
 int tree_make_hard_links(const struct tree *tree, struct fault *fault);
@@ -42,7 +43,9 @@ int tree_make_file(const struct tree *tree, struct place *place, uint32_t number
 int tree_open_file(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault);
 /* The file has its content: give it its mode (unless it was made `finished`) and its time. */
 int tree_finish_file(const struct tree *tree, uint32_t number, int fd, bool finished, struct fault *fault);
-/* Everything is there: give the directories their modes and times, deepest first. */
+/* Everything in it is there: give the directory its mode and time. */
+int tree_finish_directory(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault);
+/* The same for all, deepest first. */
 int tree_finish_directories(const struct tree *tree, struct fault *fault);
 
 /* Remove `name` in `dir`, and everything below it when it is a directory, following nothing. 0, or -1 with errno. */
