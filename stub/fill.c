@@ -28,10 +28,18 @@ struct fill {
 	struct plan plan;
 	unsigned crew;
 	uint32_t batches; /* of nodes to be made */
+	uint32_t names;   /* of them that are to be made here */
 	struct worker workers[CREW_MAX];
 	fill_piece *piece; /* when only looking */
 	void *context;
 };
+
+/* Whether the node gets its name before there is content: the other files get theirs from whoever has all of their content. */
+static bool makes_name(const struct fill *fill, uint32_t number)
+{
+	const struct node *node = &fill->tree->index->nodes[number];
+	return tree_wants(fill->tree, number) && (node->type == NODE_SYMLINK || (node->type == NODE_FILE && !fill->plan.in_run[number]));
+}
 
 static int prepare(struct fill *fill, struct fault *fault)
 {
@@ -39,7 +47,11 @@ static int prepare(struct fill *fill, struct fault *fault)
 		fill->workers[i].place = NOWHERE;
 		fill->workers[i].open = -1;
 	}
-	return plan_make(&fill->plan, fill->tree->index, fill->tree->wanted, fault);
+	if (plan_make(&fill->plan, fill->tree->index, fill->tree->wanted, fault) < 0)
+		return -1;
+	for (uint32_t n = 0; n < fill->plan.index->head->nodes; n++)
+		fill->names += makes_name(fill, n);
+	return 0;
 }
 
 static void clean_up(struct fill *fill)
@@ -83,15 +95,10 @@ static int make_nodes(void *context, unsigned me, uint32_t item, struct fault *f
 	if (end > fill->plan.index->head->nodes)
 		end = fill->plan.index->head->nodes;
 	for (uint32_t n = batch * NODES_AT_ONCE; n < end; n++) {
-		const struct node *node = &fill->plan.index->nodes[n];
-		int result = 0;
-		if (!tree_wants(fill->tree, n))
+		bool link = fill->plan.index->nodes[n].type == NODE_SYMLINK;
+		if (!makes_name(fill, n))
 			continue;
-		if (node->type == NODE_SYMLINK)
-			result = tree_make_symlink(fill->tree, &fill->workers[me].place, n, fault);
-		else if (node->type == NODE_FILE && !fill->plan.in_run[n])
-			result = make_sized(fill, &fill->workers[me], n, fault);
-		if (result < 0)
+		if ((link ? tree_make_symlink(fill->tree, &fill->workers[me].place, n, fault) : make_sized(fill, &fill->workers[me], n, fault)) < 0)
 			return -1;
 	}
 	return 0;
@@ -169,7 +176,8 @@ int fill_files(const struct image *image, const struct tree *tree, unsigned work
 	struct fill fill = {.image = image, .tree = tree, .crew = workers,
 			    .batches = (tree->index->head->nodes + NODES_AT_ONCE - 1) / NODES_AT_ONCE};
 	int result = -1;
-	if (prepare(&fill, fault) == 0 && crew_run(workers, crew_batches(fill.batches, workers), make_nodes, &fill, fault) == 0 &&
+	if (prepare(&fill, fault) == 0 &&
+	    crew_run(fill.names < NODES_AT_ONCE ? 1 : workers, crew_batches(fill.batches, workers), make_nodes, &fill, fault) == 0 &&
 	    crew_run(workers, fill.plan.run_count, fill_run, &fill, fault) == 0)
 		result = 0;
 	clean_up(&fill);
