@@ -48,7 +48,9 @@ void crew_place(pthread_t thread, unsigned number)
 	}
 	CPU_ZERO(&one);
 	CPU_SET(here, &one);
-	pthread_setaffinity_np(thread, sizeof one, &one);
+	/* It stays where it was moved to, until the kernel finds something better. */
+	if (pthread_setaffinity_np(thread, sizeof one, &one) == 0)
+		pthread_setaffinity_np(thread, sizeof all, &all);
 }
 
 int crew_run(unsigned workers, uint32_t count, crew_work *work, void *context, struct fault *fault)

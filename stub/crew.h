@@ -15,9 +15,10 @@ typedef int crew_work(void *context, unsigned worker, uint32_t item, struct faul
  * Items are begun in order. The first fault wins. */
 int crew_run(unsigned workers, uint32_t count, crew_work *work, void *context, struct fault *fault);
 
-/* Put a new thread on a processor of its own, the `number`th that we may use behind the one that the caller runs on. Left alone
+/* Move a new thread to a processor of its own, the `number`th that we may use behind the one that the caller runs on. Left alone
  * it begins on the caller's, and a kernel that saves processors (as virtual machines' do) leaves it there for milliseconds: as long
- * as all that there is to do takes. The thread must not have ended. With more than CREW_MAX processors the kernel has a better choice than we. */
+ * as all that there is to do takes. The thread must not have ended. With more than CREW_MAX processors the kernel has a better
+ * choice than we. */
 void crew_place(pthread_t thread, unsigned number);
 
 /* Nodes to be made, in batches: neighbours lie in one directory, whose lock only one thread can have. So each worker begins in

@@ -16,7 +16,7 @@ from bundle_reader import Bundle
 from tmprun.bundle import ALIGN, read_footer, read_index, write_bundle
 from tmprun.errors import BadImage, TmprunError
 from tmprun.index import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK, Node
-from tmprun.tar_stream import FIRST_PIECE, PIECE, SMALL
+from tmprun.tar_stream import PIECE, SMALL
 
 STUB = b"#!/bin/false\n"
 MIB = 1 << 20
@@ -83,7 +83,7 @@ def tar_of(path: Path) -> tarfile.TarFile:
 
 
 SIZES = [
-    0, 1, 511, 512, 513, SMALL, FIRST_PIECE - 1, FIRST_PIECE, FIRST_PIECE + 1, PIECE - 1, PIECE, PIECE + 1,
+    0, 1, 511, 512, 513, SMALL, PIECE - 1, PIECE, PIECE + 1,
     2 * PIECE, 3 * PIECE + 777,
 ]  # fmt: skip
 
@@ -160,11 +160,11 @@ def test_large_files_have_frames_of_their_own_in_pieces(tmp_path: Path) -> None:
     for number in range(300):
         tree.file(b"before/%03d" % number, noise(1000, number))
     tree.file(b"middle", noise(2 * PIECE + 5, 1000))
-    tree.file(b"program", noise(3 * FIRST_PIECE + 5, 1001), mode=0o755, first=True)
+    tree.file(b"program", noise(3 * PIECE + 5, 1001), mode=0o755, first=True)
     bundle = Bundle(saved(tree.bundle(), tmp_path))
     middle, program = bundle.by_path[b"middle"], bundle.by_path[b"program"]
     assert pieces(middle) == [PIECE, PIECE, 5]
-    assert pieces(program) == [FIRST_PIECE, FIRST_PIECE, FIRST_PIECE, 5]
+    assert pieces(program) == [PIECE, PIECE, PIECE, 5]
     assert [offset for _, offset, _ in middle.segments] == [0, 0, 0]
     assert [bundle.index.frames[number].plain for number, _, _ in middle.segments[:-1]] == [PIECE, PIECE]
 
