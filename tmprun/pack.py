@@ -21,8 +21,8 @@ from tmprun.human import one_line
 from tmprun.index import DIRECTORY, FILE, HARD_LINK, SYMLINK, Node, is_library
 from tmprun.stubs import stub_for, with_update_information
 
-# Programs, libraries and Python modules, 100 MB in frames of 1 MiB (in ours, of 512 KiB, all are 2 % larger and packed a
-# sixth faster): stored size, decoding and packing speed of one core.
+# Programs, libraries and Python modules, 100 MB in frames of 1 MiB (in ours, of 512 KiB, all are 2 % larger and packed
+# a sixth faster): stored size, decoding and packing speed of one core.
 #     level   size %    decode MB/s   pack MB/s
 #         3     30.1           1430         370
 #         9     28.1           1480          91

@@ -21,7 +21,7 @@ from tmprun.errors import BadImage
 from tmprun.index import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK, Node, breadth_first, show
 
 # What a cold start decodes to get at one file, and how many cores can help. Against 1 MiB, bundles are larger (neovim
-# 2.6 %, LibreOffice 2.0, many small files 4.2); neovim starts in 0.93, numpy in 0.96 of the time. 256 KiB gains no more.
+# 2.6 %, LibreOffice 2.0, many small files 4.2); neovim starts in 0.93, numpy in 0.96 of the time. 256 KiB gain no more.
 PIECE = 512 << 10
 SMALL = 64 << 10
 

@@ -80,7 +80,7 @@ def test_all_names_are_there_and_as_they_should_be(
 
 @pytest.mark.parametrize("mode", ["eager", "background", "demand"])
 def test_the_processors_are_the_callers(harness: Harness, image: Gated, mode: str) -> None:
-    """Threads are moved away from the processor that they were started on; none is bound to one, least of all the app."""
+    """Threads are moved away from where they were started; none is bound to a processor, least of all the app."""
     ready, go = harness.work / "ready", harness.work / "go"
     command = [harness.door, image.image, f"touch={ready}", f"wait={go}"]
     process = harness.start(*command, env=truth(image, mode))
