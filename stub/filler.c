@@ -53,8 +53,7 @@ struct filler {
 	uint32_t *jobs;              /* segments that somebody waits for, in order; only the main thread adds */
 	uint32_t job_count;
 	atomic_uint next_job;
-	unsigned processors;
-	atomic_uint serving;         /* hands that have begun to serve */
+	atomic_uint hands;           /* threads that serve */
 	int job_tickets;             /* an eventfd that holds as many as there are jobs not yet taken */
 	_Atomic uint8_t *asked;      /* enum asking, a node each */
 	atomic_int waiting;          /* nodes that are ASKED */
@@ -329,15 +328,15 @@ static bool do_ahead(struct hand *hand)
 }
 
 /* There are as many of these as processors: what is needed now and what is needed soon come from the same hands, or one would
- * decode what another is about to. One of them does what is needed soon only while somebody waits: as long as nobody does, the
- * app runs, and one processor is the app's. */
+ * decode what another is about to. The first of several does what is needed soon only while somebody waits: as long as nobody
+ * does, the app runs, and one processor is the app's. */
 static void *serve(void *argument)
 {
 	struct hand hand = {.filler = argument};
 	struct filler *filler = argument;
 	struct pollfd tickets = {.fd = filler->job_tickets, .events = POLLIN};
 	struct fault fault = {0};
-	bool ahead = true, spare = atomic_fetch_add(&filler->serving, 1) > 0 || filler->processors == 1;
+	bool ahead = true, first = atomic_fetch_add(&filler->hands, 1) == 0;
 	if (!hand_ready(&hand))
 		give_up(filler, "no memory");
 	for (;;) {
@@ -345,7 +344,7 @@ static void *serve(void *argument)
 		if (read(filler->job_tickets, &ticket, sizeof ticket) == sizeof ticket) {
 			if (do_job(&hand, &fault) < 0)
 				give_up(filler, fault.text);
-		} else if (ahead && (spare || atomic_load(&filler->waiting) > 0)) {
+		} else if (ahead && (!first || atomic_load(&filler->hands) == 1 || atomic_load(&filler->waiting) > 0)) {
 			ahead = do_ahead(&hand);
 		} else {
 			poll(&tickets, 1, -1);
@@ -564,7 +563,6 @@ static void start_threads(struct filler *filler)
 	pthread_t thread;
 	if (count > CREW_MAX)
 		count = CREW_MAX;
-	filler->processors = count;
 	for (unsigned i = 0; i < count; i++)
 		if (pthread_create(&thread, NULL, serve, filler) == 0)
 			crew_place(thread, i + 1);
