@@ -19,7 +19,7 @@ from trees import snapshot
 from tmprun import pack
 from tmprun.bundle import write_bundle
 from tmprun.index import FILE, HOLE, Node
-from tmprun.tar_stream import FIRST_PIECE, PIECE
+from tmprun.tar_stream import PIECE
 
 
 def links(path: Path) -> dict[str, str]:
@@ -69,7 +69,7 @@ def test_empty_files_are_no_copies(tmp_path: Path) -> None:
 
 def test_the_first_of_the_archive_carries_the_bytes(tmp_path: Path) -> None:
     """What a start waits for is in front, whatever its name: it is never behind what can wait."""
-    tree, one, two = Tree(), noise(FIRST_PIECE + 9), noise(100)
+    tree, one, two = Tree(), noise(PIECE + 9), noise(100)
     tree.file(b"a", one)
     tree.file(b"b", one, first=True)
     tree.file(b"c", one)
@@ -79,7 +79,7 @@ def test_the_first_of_the_archive_carries_the_bytes(tmp_path: Path) -> None:
     assert links(path) == {"a": "b", "c": "b", "d": "e"}
     bundle = Bundle(path)
     assert bundle.files() == {b"a": one, b"b": one, b"c": one, b"d": two, b"e": two}
-    assert [length for _, _, length in bundle.by_path[b"a"].segments] == [FIRST_PIECE, 9]
+    assert [length for _, _, length in bundle.by_path[b"a"].segments] == [PIECE, 9]
     assert [node.name for node in bundle.index.nodes if node.first] == [b"b", b"d"]
 
 
