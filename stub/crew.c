@@ -19,9 +19,6 @@ static void *labour(void *argument)
 {
 	struct crew *crew = argument;
 	unsigned worker = atomic_fetch_add(&crew->worker, 1);
-	/* One that had ended before it was placed would have no number any more, and 0 stands for the caller. */
-	while (!atomic_load(&crew->placed))
-		sched_yield();
 	while (!atomic_load_explicit(&crew->stop, memory_order_relaxed)) {
 		uint32_t item = atomic_fetch_add(&crew->next, 1);
 		if (item >= crew->count)
@@ -33,6 +30,9 @@ static void *labour(void *argument)
 			*crew->fault = fault;
 		atomic_store(&crew->stop, true);
 	}
+	/* One that had ended before it was placed would have no number any more, and 0 stands for the caller. */
+	while (!atomic_load(&crew->placed))
+		sched_yield();
 	return NULL;
 }
 
@@ -40,7 +40,7 @@ void crew_place(pthread_t thread, unsigned number)
 {
 	cpu_set_t all, one;
 	int here = sched_getcpu();
-	if (here < 0 || sched_getaffinity(0, sizeof all, &all) < 0 || CPU_COUNT(&all) > CREW_MAX)
+	if (here < 0 || sched_getaffinity(0, sizeof all, &all) < 0 || CPU_COUNT(&all) < 2 || CPU_COUNT(&all) > CREW_MAX)
 		return;
 	for (number %= (unsigned)CPU_COUNT(&all); number;) {
 		here = (here + 1) % CPU_SETSIZE;

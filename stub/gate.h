@@ -29,7 +29,7 @@ struct gate {
 
 	/* The filler's own. */
 	struct plan plan;
-	uint8_t *now;            /* a flag a node: not gated, made in full before the app starts */
+	uint8_t *now;            /* a flag a node: a file that is not gated, but made in full before the app starts */
 	int *held;               /* descriptor of a gated file's lease, a node each; -1: none */
 	uint32_t *held_node;     /* the node of a descriptor */
 	uint32_t held_size;      /* length of held_node */

@@ -84,10 +84,7 @@ static uint64_t line_leaves(char *line)
 uint64_t memory_available(void)
 {
 	char text[4096];
-	static uint64_t least; /* a start asks more than once */
-	if (least)
-		return least;
-	least = UINT64_MAX;
+	uint64_t least = UINT64_MAX;
 	if (read_text(AT_FDCWD, "/proc/meminfo", text, sizeof text) > 0) {
 		least = labelled(text, "MemAvailable:");
 		least = least == UINT64_MAX ? least : least << 10;

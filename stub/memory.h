@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* Bytes: the least of the machine's MemAvailable and what each memory limit of our control groups leaves, page cache that
- * can be dropped not counted as used. UINT64_MAX when nothing can be found out (no /proc). Looked up once in a process. */
+ * can be dropped not counted as used. UINT64_MAX when nothing can be found out (no /proc). */
 uint64_t memory_available(void);
 
 #endif

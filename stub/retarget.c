@@ -51,9 +51,17 @@ static uint32_t libc_version(const char *path)
 	char library[PATH_MAX + 16];
 	struct stat stat;
 	absolute_path(path, library, PATH_MAX);
-	char *slash = strrchr(library, '/');
+	char *slash = strrchr(library, '/'), target[PATH_MAX];
 	if (!slash)
 		return 0;
+	/* Without /proc it is still what was asked for, which mostly is a link to where the library is. */
+	ssize_t length = readlink(library, target, sizeof target - 1);
+	if (length > 0) {
+		target[length] = '\0';
+		char *at = target[0] == '/' ? library : slash + 1;
+		join(at, PATH_MAX - (size_t)(at - library), target, (char *)NULL);
+		slash = strrchr(library, '/');
+	}
 	memcpy(slash, "/libc.so.6", sizeof "/libc.so.6");
 	CLEANUP(close_fd) int fd = open(library, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode) || stat.st_size <= 0)

@@ -19,6 +19,7 @@
 enum {
 	SPARE_DESCRIPTORS = 64, /* what the filler needs besides leases */
 	NODES_AT_ONCE = 128,
+	YIELDS = 50,
 };
 
 /* Some of what lies in one directory, which one thread makes: in a large directory only one can have the lock anyway. */
@@ -144,9 +145,10 @@ static int make_node(struct skeleton *skeleton, pid_t thread, struct place *plac
 		return gate_file(skeleton, thread, place, number, fault);
 	if (type == NODE_SYMLINK)
 		return tree_make_symlink(tree, place, number, fault);
-	int result = tree_make_directory(tree, place, number, fault);
+	if (tree_make_directory(tree, place, number, fault) < 0)
+		return -1;
 	__atomic_store_n(&skeleton->open[number], 1, __ATOMIC_RELEASE);
-	return result;
+	return 0;
 }
 
 static int make_nodes(struct skeleton *skeleton, const struct unit *unit, struct place *place, struct fault *fault)
@@ -170,11 +172,15 @@ static int make_unit(void *context, unsigned me, uint32_t item, struct fault *fa
 {
 	struct skeleton *skeleton = context;
 	const struct unit *unit = &skeleton->units[item];
-	/* Whoever makes the directory has begun with it before we did with this. */
-	while (!__atomic_load_n(&skeleton->open[unit->directory], __ATOMIC_ACQUIRE)) {
+	/* Whoever makes the directory has begun with it before we did with this. Many who wait shall not use up the processor time
+	 * that our group may have. */
+	for (int tries = 0; !__atomic_load_n(&skeleton->open[unit->directory], __ATOMIC_ACQUIRE); tries++) {
 		if (atomic_load(&skeleton->failed))
 			return 0;
-		sched_yield();
+		if (tries < YIELDS)
+			sched_yield();
+		else
+			usleep(50);
 	}
 	int result = make_nodes(skeleton, unit, &skeleton->places[me], fault);
 	if (result < 0)
