@@ -95,10 +95,14 @@ static int make_nodes(void *context, unsigned me, uint32_t item, struct fault *f
 	if (end > fill->plan.index->head->nodes)
 		end = fill->plan.index->head->nodes;
 	for (uint32_t n = batch * NODES_AT_ONCE; n < end; n++) {
-		bool link = fill->plan.index->nodes[n].type == NODE_SYMLINK;
+		int result = 0;
 		if (!makes_name(fill, n))
 			continue;
-		if ((link ? tree_make_symlink(fill->tree, &fill->workers[me].place, n, fault) : make_sized(fill, &fill->workers[me], n, fault)) < 0)
+		if (fill->plan.index->nodes[n].type == NODE_SYMLINK)
+			result = tree_make_symlink(fill->tree, &fill->workers[me].place, n, fault);
+		else
+			result = make_sized(fill, &fill->workers[me], n, fault);
+		if (result < 0)
 			return -1;
 	}
 	return 0;

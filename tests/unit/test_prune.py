@@ -213,7 +213,7 @@ print(starts)
 
 def test_starts_and_prunes_at_once(root: Root) -> None:
     """Starts, two prunes in a loop, and a builder: who has its lease keeps its files; everything ends."""
-    least, most = "4", "45"  # seconds; the second is for a machine on which few of them get far
+    least, most = "8", "45"  # seconds; the second is for a machine on which few of them get far
     add_entry(root, key(1))
     pruner = f"""
 import time
