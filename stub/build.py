@@ -1,8 +1,8 @@
 """Compiles the engine: two static programs, the stub and the front door, for each machine.
 
 `python stub/build.py` by hand, `make engine`, or hatch_build.py when the package is built. docs/engine-build.md says
-why the compilers and flags are what they are. In stub/, `stub.c` is the stub's main program, `door.c`, `door_*.c` and
-`codec_zlib.c` make the front door, and everything else is linked into both.
+why the compilers and flags are what they are. In stub/, `stub.c` is the stub's main program, the folders of DOOR make
+the front door, and those of SHARED are linked into both (docs/architecture.md).
 
 Environment: TMPRUN_ENGINE_ARCHES, the machines to build for (default: all), and TMPRUN_CC, the compiler for the
 machine that this runs on (default: musl-gcc, else zig). BuildError is what can go wrong, as one line.
@@ -35,6 +35,8 @@ MACHINES = ("x86_64", "aarch64")
 STUB_LIMIT = 128 << 10
 
 PROGRAMS = ("stub", "tmprun")
+SHARED = ("base", "image", "tree", "store", "gate", "start")
+DOOR = ("foreign", "door")
 ZIG_REQUIREMENT = "ziglang>=0.14,<0.18"
 
 OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]
@@ -270,13 +272,13 @@ def _units() -> dict[str, list[Unit]]:
     """All there is to compile: what belongs to the `stub` alone, to the front door (`tmprun`) alone, and to `both`."""
     zstd, deflate = (_unpack(source) for source in fetch())
     headers = hashlib.sha256((ROOT / "THIRD-PARTY-LICENSES").read_bytes())
-    for header in sorted((ROOT / "stub").glob("*.h")):
+    for header in sorted((ROOT / "stub").rglob("*.h")):
         headers.update(header.read_bytes())
     include = [f"-isystem{folder.relative_to(ROOT)}" for folder in (zstd, deflate)]
-    own = [*OWN_FLAGS, *include, f'-DTMPRUN_VERSION="{_version()}"']
-    units: dict[str, list[Unit]] = {"stub": [], "tmprun": [], "both": []}
-    for file in sorted([*(ROOT / "stub").glob("*.c"), *(ROOT / "stub").glob("*.S")]):
-        units[_program_of(file.stem)].append(Unit(file, own, headers.hexdigest()))
+    own = [*OWN_FLAGS, "-Istub", *include, f'-DTMPRUN_VERSION="{_version()}"']
+    units = {
+        program: [Unit(file, own, headers.hexdigest()) for file in files] for program, files in _own_sources().items()
+    }
     for file in sorted([*zstd.glob("common/*.c"), *zstd.glob("decompress/*.c")]):
         bmi2 = [] if file.stem in ZSTD_WITH_BMI2 else ["-DDYNAMIC_BMI2=0"]
         units["stub"].append(Unit(file, ZSTD_FLAGS + ZSTD_SMALL + bmi2, zstd.name, SMALL_LEVELS))
@@ -293,10 +295,12 @@ def zstd_decoder(machine: str) -> tuple[Path, list[Path]]:
     return units[0].source.parent.parent, _objects(tools, units)
 
 
-def _program_of(stem: str) -> str:
-    if stem == "stub":
-        return "stub"
-    return "tmprun" if stem in ("door", "codec_zlib") or stem.startswith("door_") else "both"
+def _own_sources() -> dict[str, list[Path]]:
+    """The files of stub/, by the program that they belong to, `both` or one."""
+    stub = ROOT / "stub"
+    shared = [file for folder in SHARED for file in sorted((stub / folder).glob("*.c"))]
+    door = [file for folder in DOOR for file in sorted((stub / folder).glob("*.c"))]
+    return {"stub": [stub / "stub.c"], "tmprun": door, "both": [stub / "notices.S", *shared]}
 
 
 def _version() -> str:

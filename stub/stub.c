@@ -1,8 +1,8 @@
 /* The program at the head of every bundle: it starts the bundle that it is part of. */
 #define _GNU_SOURCE
 #include "sections.h"
-#include "launch.h"
-#include "start.h"
+#include "start/launch.h"
+#include "start/start.h"
 
 #include <errno.h>
 #include <stdlib.h>

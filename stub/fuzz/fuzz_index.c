@@ -1,6 +1,6 @@
 /* Whatever bytes it is given, index_load refuses them, or makes an index in which every number is in range. */
-#include "../index.h"
-#include "../plan.h"
+#include "image/index.h"
+#include "tree/plan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,36 @@
+/* A crew of threads that works through numbered items. */
+#ifndef TMPRUN_CREW_H
+#define TMPRUN_CREW_H
+
+#include <pthread.h>
+
+#include "base/system.h"
+
+enum { CREW_MAX = 16 };
+
+/* Do one item; `worker` is below the number of workers asked for. Returning -1 with a fault stops the crew. */
+typedef int crew_work(void *context, unsigned worker, uint32_t item, struct fault *fault);
+
+/* Call `work` for items 0 to count - 1, each once, on up to `workers` threads (the caller's among them), and wait for all.
+ * Items are begun in order. The first fault wins. */
+int crew_run(unsigned workers, uint32_t count, crew_work *work, void *context, struct fault *fault);
+
+/* Move a new thread to a processor of its own, the `number`th that we may use behind the one that the caller runs on. Left alone
+ * it begins on the caller's, and a kernel that saves processors (as virtual machines' do) leaves it there for milliseconds: as long
+ * as all that there is to do takes. The thread must not have ended. With more than CREW_MAX processors the kernel has a better
+ * choice than we. */
+void crew_place(pthread_t thread, unsigned number);
+
+/* Nodes to be made, in batches: neighbours lie in one directory, whose lock only one thread can have. So each worker begins in
+ * a region of its own: the batch that item `item` stands for. Run crew_batches items, and skip what is no batch. */
+static inline uint32_t crew_batches(uint32_t batches, unsigned workers)
+{
+	return (batches + workers - 1) / workers * workers;
+}
+
+static inline uint32_t crew_batch(uint32_t item, uint32_t batches, unsigned workers)
+{
+	return item % workers * ((batches + workers - 1) / workers) + item / workers;
+}
+
+#endif

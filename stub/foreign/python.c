@@ -1,0 +1,178 @@
+#define _GNU_SOURCE
+#include "foreign/python.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+static const int python_ignores[] = {SIGPIPE, SIGXFSZ};
+
+void signals_save(char out[24])
+{
+	unsigned ignored = 0;
+	for (size_t i = 0; i < COUNT(python_ignores); i++) {
+		struct sigaction action;
+		if (sigaction(python_ignores[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			ignored |= 1u << i;
+	}
+	decimal(out, ignored);
+}
+
+void signals_restore(const char *saved)
+{
+	unsigned long ignored = strtoul(saved, NULL, 10);
+	for (size_t i = 0; i < COUNT(python_ignores); i++)
+		if (!(ignored & 1u << i))
+			signal(python_ignores[i], SIG_DFL);
+}
+
+/* The path of tmprun-py: in the directory of this program, symlinks resolved; else in that of the name it was started by. */
+static int find_script(char script[PATH_MAX], struct fault *fault)
+{
+	const char *started = (const char *)getauxval(AT_EXECFN);
+	const char *names[] = {"/proc/self/exe", started ? started : ""};
+	for (size_t i = 0; i < COUNT(names); i++) {
+		char resolved[PATH_MAX];
+		char *slash = realpath(names[i], resolved) ? strrchr(resolved, '/') : NULL;
+		if (!slash)
+			continue;
+		*slash = '\0';
+		if (join(script, PATH_MAX, resolved, "/tmprun-py", (char *)NULL) && access(script, R_OK) == 0)
+			return 0;
+	}
+	return FAILED(fault, "the Python part of tmprun (tmprun-py) is not beside this program; install the package with pip");
+}
+
+/* `#!/path/python3 [option]` to the interpreter's path; pip writes `#!/bin/sh` and a second line when that is too long. */
+static bool script_interpreter(char *text, char interpreter[PATH_MAX])
+{
+	if (strncmp(text, "#!", 2) != 0)
+		return false;
+	char *path = text + 2 + strspn(text + 2, " \t");
+	path[strcspn(path, " \t\r\n")] = '\0';
+	return strstr(path, "python") && join(interpreter, PATH_MAX, path, (char *)NULL);
+}
+
+int python_become(const char *const *arguments, struct fault *fault)
+{
+	char script[PATH_MAX], text[PATH_MAX], interpreter[PATH_MAX];
+	size_t count = 0;
+	while (arguments[count])
+		count++;
+	CLEANUP(free_pointer) const char **argv = calloc(count + 4, sizeof *argv);
+	if (!argv)
+		return FAILED(fault, "no memory");
+	if (find_script(script, fault) < 0)
+		return -1;
+	size_t used = 0;
+	bool known = read_text(AT_FDCWD, script, text, sizeof text) > 0 && script_interpreter(text, interpreter);
+	if (known) {
+		/* -I: a PYTHONPATH or PYTHONHOME that is meant for the app must not break, or steer, our own. */
+		argv[used++] = interpreter;
+		argv[used++] = "-I";
+	}
+	argv[used++] = script;
+	memcpy(argv + used, arguments, count * sizeof *argv);
+	execv(known ? interpreter : script, (char *const *)argv);
+	return FAILED(fault, "cannot start ", known ? interpreter : script, ": ", reason_text(errno));
+}
+
+/* The disk cache's record of the image: 1 with its path in `out`, else 0. */
+static int known_as(const struct image *image, char out[PATH_MAX])
+{
+	struct root cache;
+	struct fault reason = {0};
+	char identity[IDENTITY_SIZE], name[IDENTITY_SIZE + 16], text[128];
+	if (!roots_cache(&cache))
+		return 0;
+	CLEANUP(close_fd) int fd = root_open(&cache, false, &reason);
+	if (fd < 0)
+		return 0;
+	image_identity(&image->known_as, identity);
+	join(name, sizeof name, "v1/known/", identity, (char *)NULL);
+	ssize_t length = readlinkat(fd, name, text, sizeof text - 1);
+	size_t digest = 2 * SHA256_SIZE;
+	if (length <= (ssize_t)digest || strspn(text, "0123456789abcdef") != digest)
+		return 0;
+	text[length] = '\0';
+	if (strcmp(text + digest, ".index") != 0 && strcmp(text + digest, ".bundle") != 0)
+		return 0;
+	return join(out, PATH_MAX, cache.path, "/v1/image/", text, (char *)NULL);
+}
+
+/* What the cache has may be stale, damaged or of another version: then it is made anew. */
+static bool load_known(struct image *image, const char *path)
+{
+	struct fault reason = {0};
+	size_t length = strlen(path);
+	if (strcmp(path + length - 6, ".index") == 0) {
+		CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (fd >= 0 && image_load_index(image, fd, &reason) == 0)
+			return true;
+		index_free(&image->index);
+		return false;
+	}
+	struct image bundle;
+	if (image_open(&bundle, path, &reason) < 0)
+		return false;
+	if (image_load_bundle(&bundle, &reason) != 1) {
+		image_close(&bundle);
+		return false;
+	}
+	bundle.known_as = image->known_as;
+	image_close(image);
+	*image = bundle;
+	return true;
+}
+
+int python_foreign(const struct request *request, struct image *image, struct fault *fault)
+{
+	char path[PATH_MAX], saved[24];
+	if (request->again)
+		return BAD_IMAGE(fault, "is no image that tmprun knows");
+	if (known_as(image, path) && load_known(image, path))
+		return 0;
+	debug_log("nothing is known about this image yet: importing", (char *)NULL);
+	CLEANUP(free_pointer) const char **argv = calloc((size_t)request->count + 16, sizeof *argv);
+	if (!argv)
+		return FAILED(fault, "no memory");
+	size_t used = 0;
+	signals_save(saved);
+	argv[used++] = "@import";
+	argv[used++] = "--signals";
+	argv[used++] = saved;
+	argv[used++] = "--then";
+	argv[used++] = request->verb;
+	if (request->store) {
+		argv[used++] = "--store";
+		argv[used++] = request->store;
+	}
+	if (request->fill) {
+		argv[used++] = "--fill";
+		argv[used++] = request->fill;
+	}
+	if (request->verify)
+		argv[used++] = "--verify";
+	if (request->directory) {
+		argv[used++] = "--into";
+		argv[used++] = request->directory;
+	}
+	argv[used++] = "--";
+	argv[used++] = request->typed;
+	/* A flag that --appimage-extract-and-run took out of the arguments is put back for whoever parses them next. */
+	if (request->flag_taken)
+		argv[used++] = "--appimage-extract-and-run";
+	for (int i = 0; i < request->count; i++)
+		argv[used++] = request->arguments[i];
+	return python_become(argv, fault);
+}
+
+int python_section(const struct request *request, const char *what, struct fault *fault)
+{
+	const char *arguments[] = {"@section", what, request->path, NULL};
+	return python_become(arguments, fault);
+}

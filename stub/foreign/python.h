@@ -1,0 +1,21 @@
+/* The way from the front door to the Python command line beside it. */
+#ifndef TMPRUN_DOOR_PYTHON_H
+#define TMPRUN_DOOR_PYTHON_H
+
+#include "start/start.h"
+
+/* Become `tmprun-py` with these arguments (NULL at the end); does not return but on failure. */
+int python_become(const char *const *arguments, struct fault *fault);
+
+/* The request's image is no bundle: take the index that is known for it, or become the importer that makes one. */
+int python_foreign(const struct request *request, struct image *image, struct fault *fault);
+
+/* Ask the command line for an ELF section, or the payload's offset, of the request's image. */
+int python_section(const struct request *request, const char *what, struct fault *fault);
+
+/* CPython ignores SIGPIPE and SIGXFSZ from its first moment: the image that it execs would inherit that. These carry the
+ * caller's choice past it as text, and put it back. */
+void signals_save(char out[24]);
+void signals_restore(const char *saved);
+
+#endif
