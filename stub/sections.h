@@ -2,8 +2,6 @@
 #ifndef TMPRUN_SECTIONS_H
 #define TMPRUN_SECTIONS_H
 
-#include <stddef.h>
-
 extern const char section_update_information[1024];
 extern const char section_signature[1024];
 extern const char section_signing_key[8192];

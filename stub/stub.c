@@ -1,7 +1,10 @@
 /* The program at the head of every bundle: it starts the bundle that it is part of. */
 #define _GNU_SOURCE
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "image/image.h"
 #include "sections.h"
-#include "start/launch.h"
 #include "start/start.h"
 
 #include <errno.h>

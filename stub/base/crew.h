@@ -1,10 +1,11 @@
 /* A crew of threads that works through numbered items. */
-#ifndef TMPRUN_CREW_H
-#define TMPRUN_CREW_H
+#ifndef TMPRUN_BASE_CREW_H
+#define TMPRUN_BASE_CREW_H
 
 #include <pthread.h>
+#include <stdint.h>
 
-#include "base/system.h"
+#include "base/fault.h"
 
 enum { CREW_MAX = 16 };
 

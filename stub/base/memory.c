@@ -1,11 +1,11 @@
 #define _GNU_SOURCE
 #include "base/memory.h"
 
-#include "base/system.h"
+#include "base/file.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The number behind `label` at the start of a line, or UINT64_MAX. */

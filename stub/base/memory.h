@@ -1,6 +1,6 @@
 /* How much memory this process may still fill. */
-#ifndef TMPRUN_MEMORY_H
-#define TMPRUN_MEMORY_H
+#ifndef TMPRUN_BASE_MEMORY_H
+#define TMPRUN_BASE_MEMORY_H
 
 #include <stdint.h>
 

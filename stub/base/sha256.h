@@ -1,6 +1,6 @@
 /* SHA-256 (FIPS 180-4), with the processor's own instructions where it has them. */
-#ifndef TMPRUN_SHA256_H
-#define TMPRUN_SHA256_H
+#ifndef TMPRUN_BASE_SHA256_H
+#define TMPRUN_BASE_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>

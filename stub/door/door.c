@@ -1,14 +1,21 @@
 /* The front door, `tmprun` on PATH: starts images by itself, and passes everything else to the Python command line. */
 #define _GNU_SOURCE
-#include "foreign/python.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
 #include "door/verify.h"
+#include "foreign/python.h"
+#include "image/image.h"
 #include "start/extract.h"
-#include "start/launch.h"
 #include "start/start.h"
+#include "store/entry.h"
+#include "store/roots.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const python_commands[] = {"pack", "convert", "info", "extract", "cache", "doctor", "bench", "help"};

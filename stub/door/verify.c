@@ -1,8 +1,13 @@
 #define _GNU_SOURCE
 #include "door/verify.h"
 
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "image/index.h"
 #include "tree/fill.h"
-#include "start/launch.h"
+#include "tree/retarget.h"
+#include "tree/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct verify {

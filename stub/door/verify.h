@@ -2,6 +2,9 @@
 #ifndef TMPRUN_DOOR_VERIFY_H
 #define TMPRUN_DOOR_VERIFY_H
 
+#include <stdbool.h>
+
+#include "base/fault.h"
 #include "image/image.h"
 
 /* Compare the directory `path`, built in the store's way, with the image, whose index is loaded. Each difference is printed

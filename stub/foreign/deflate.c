@@ -1,3 +1,4 @@
+#include "base/fault.h"
 #include "image/codec.h"
 
 #include <libdeflate.h>

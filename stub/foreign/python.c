@@ -1,6 +1,13 @@
 #define _GNU_SOURCE
 #include "foreign/python.h"
 
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "image/index.h"
+#include "store/roots.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,7 +1,9 @@
 /* The way from the front door to the Python command line beside it. */
-#ifndef TMPRUN_DOOR_PYTHON_H
-#define TMPRUN_DOOR_PYTHON_H
+#ifndef TMPRUN_FOREIGN_PYTHON_H
+#define TMPRUN_FOREIGN_PYTHON_H
 
+#include "base/fault.h"
+#include "image/image.h"
 #include "start/start.h"
 
 /* Become `tmprun-py` with these arguments (NULL at the end); does not return but on failure. */

@@ -1,6 +1,7 @@
 /* Whatever file it is given, image_load_bundle says no bundle, damaged, or loads an index whose SHA-256 the footer names; and
  * every frame that is then read decodes to its size or is refused. */
 #define _GNU_SOURCE
+#include "base/fault.h"
 #include "image/codec.h"
 #include "image/image.h"
 

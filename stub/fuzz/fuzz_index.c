@@ -1,4 +1,6 @@
 /* Whatever bytes it is given, index_load refuses them, or makes an index in which every number is in range. */
+#include "base/fault.h"
+#include "base/system.h"
 #include "image/index.h"
 #include "tree/plan.h"
 

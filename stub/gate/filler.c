@@ -4,18 +4,26 @@
  * What is complete stands in memory that both see. A file is marked complete when its bytes and time are right and only then
  * released; a guard that takes over releases what is marked and fills the rest again, with the same bytes. */
 #define _GNU_SOURCE
-#include "gate/gate.h"
-
-#include "image/codec.h"
 #include "base/crew.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "gate/gate.h"
 #include "gate/trace.h"
+#include "image/codec.h"
+#include "image/index.h"
 #include "store/users.h"
 #include "store/watch.h"
+#include "tree/plan.h"
+#include "tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +32,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>

@@ -1,13 +1,15 @@
 #define _GNU_SOURCE
 #include "gate/gate.h"
 
+#include "base/file.h"
 #include "base/memory.h"
+#include "base/system.h"
+#include "base/text.h"
 #include "store/users.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>

@@ -3,12 +3,17 @@
  * Every gated file exists with its name, size, mode and time, is empty of data, and is held under a write lease by the
  * *filler*, a process of ours. Whoever opens such a file waits in the kernel, and the kernel tells the filler which one it
  * is; the filler writes its content and gives up the lease, and the open goes on. fcntl(2), "Leases". */
-#ifndef TMPRUN_GATE_H
-#define TMPRUN_GATE_H
+#ifndef TMPRUN_GATE_GATE_H
+#define TMPRUN_GATE_GATE_H
 
 #include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
+#include "base/fault.h"
 #include "image/image.h"
+#include "image/index.h"
 #include "tree/plan.h"
 #include "tree/tree.h"
 

@@ -1,9 +1,13 @@
 /* The tree as it is when the app starts: everything has its name, and what cannot be gated its content. */
 #define _GNU_SOURCE
-#include "gate/gate.h"
-
 #include "base/crew.h"
+#include "base/fault.h"
+#include "base/system.h"
+#include "gate/gate.h"
+#include "image/index.h"
 #include "tree/fill.h"
+#include "tree/plan.h"
+#include "tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +17,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {

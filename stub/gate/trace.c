@@ -1,12 +1,15 @@
 #define _GNU_SOURCE
 #include "gate/trace.h"
 
-#include <errno.h>
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Add to `list` what is a file and not yet in it. */

@@ -1,6 +1,8 @@
 /* The start-up trace: which gated files a start opened, in which order. An array of node numbers in a file named by the key. */
-#ifndef TMPRUN_TRACE_H
-#define TMPRUN_TRACE_H
+#ifndef TMPRUN_GATE_TRACE_H
+#define TMPRUN_GATE_TRACE_H
+
+#include <stdint.h>
 
 #include "image/index.h"
 

@@ -1,5 +1,9 @@
 #include "image/codec.h"
 
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/system.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,11 @@
 /* From a frame's stored bytes to its plain ones. Nothing is decoded before its digest has been checked. */
-#ifndef TMPRUN_CODEC_H
-#define TMPRUN_CODEC_H
+#ifndef TMPRUN_IMAGE_CODEC_H
+#define TMPRUN_IMAGE_CODEC_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fault.h"
 #include "image/index.h"
 
 /* What one thread needs to decode; zeroed to begin with. Made when first needed, so that a start without a codec pays nothing. */

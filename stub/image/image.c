@@ -1,6 +1,10 @@
 #define _GNU_SOURCE
 #include "image/image.h"
 
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "base/text.h"
 #include "image/codec.h"
 
 #include <errno.h>
@@ -8,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define FOOTER_MAGIC "TMPRUN\0\1"
 

@@ -1,7 +1,12 @@
 /* An image file: opened, identified, and its index found (in its own footer, or handed to us). */
-#ifndef TMPRUN_IMAGE_H
-#define TMPRUN_IMAGE_H
+#ifndef TMPRUN_IMAGE_IMAGE_H
+#define TMPRUN_IMAGE_IMAGE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/fault.h"
 #include "image/index.h"
 
 struct image {

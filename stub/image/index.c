@@ -1,5 +1,7 @@
 #include "image/index.h"
 
+#include "base/text.h"
+
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>

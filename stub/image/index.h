@@ -1,10 +1,11 @@
 /* The index: docs/format.md in C. index_load checks every rule of that page; after it, every number in the tables is in range. */
-#ifndef TMPRUN_INDEX_H
-#define TMPRUN_INDEX_H
+#ifndef TMPRUN_IMAGE_INDEX_H
+#define TMPRUN_IMAGE_INDEX_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/fault.h"
 #include "base/sha256.h"
 #include "base/system.h"
 

@@ -1,13 +1,20 @@
 #define _GNU_SOURCE
 #include "start/extract.h"
 
-#include "tree/fill.h"
+#include "base/file.h"
 #include "base/pattern.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "image/image.h"
+#include "image/index.h"
+#include "tree/fill.h"
+#include "tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Lines for stdout, gathered so that 100,000 of them are not 100,000 writes. */

@@ -1,7 +1,8 @@
 /* Unpacking for people: into a directory of theirs, with the image's own modes, all of it or what matches a pattern. */
-#ifndef TMPRUN_EXTRACT_H
-#define TMPRUN_EXTRACT_H
+#ifndef TMPRUN_START_EXTRACT_H
+#define TMPRUN_START_EXTRACT_H
 
+#include "base/fault.h"
 #include "start/start.h"
 
 /* Unpack into `directory`, made when missing, over what is there, following no symlink; each path is printed. */

@@ -1,7 +1,10 @@
 /* The --appimage-* flags that every AppImage understands, as the first argument only. */
-#ifndef TMPRUN_FLAGS_H
-#define TMPRUN_FLAGS_H
+#ifndef TMPRUN_START_FLAGS_H
+#define TMPRUN_START_FLAGS_H
 
+#include <stdbool.h>
+
+#include "base/fault.h"
 #include "start/start.h"
 
 /* Whether the request's first argument was a flag that asked for something else than running the app, which is then done

@@ -1,11 +1,15 @@
 #define _GNU_SOURCE
 #include "start/launch.h"
 
+#include "base/system.h"
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A directory beside the image that stands in for one of the user's, and the variable that says so. */
@@ -19,22 +23,6 @@ static const struct portable portables[] = {
 	{".share", "XDG_DATA_HOME", "REAL_XDG_DATA_HOME"},
 	{".cache", "XDG_CACHE_HOME", "REAL_XDG_CACHE_HOME"},
 };
-
-void absolute_path(const char *path, char *out, size_t size)
-{
-	char link[40], number[24], here[PATH_MAX];
-	CLEANUP(close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
-	join(link, sizeof link, "/proc/self/fd/", decimal(number, (uint64_t)fd), (char *)NULL);
-	ssize_t length = fd < 0 ? -1 : readlink(link, out, size - 1);
-	if (length > 0) {
-		out[length] = '\0';
-		return;
-	}
-	if (path[0] != '/' && getcwd(here, sizeof here))
-		join(out, size, here, "/", path, (char *)NULL);
-	else
-		join(out, size, path, (char *)NULL);
-}
 
 static void use_portable(const struct portable *portable, const char *image)
 {

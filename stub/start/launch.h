@@ -1,8 +1,10 @@
 /* Become the app: its environment, its argv, its signals, and one descriptor of ours, the lease. */
-#ifndef TMPRUN_LAUNCH_H
-#define TMPRUN_LAUNCH_H
+#ifndef TMPRUN_START_LAUNCH_H
+#define TMPRUN_START_LAUNCH_H
 
-#include "base/system.h"
+#include <stdbool.h>
+
+#include "base/fault.h"
 
 enum { LEASE_FD = 60 }; /* out of the way of LISTEN_FDS and shells, yet in a process's first 64: no larger table is needed */
 
@@ -18,8 +20,5 @@ struct launch {
 
 /* Does not return but on failure. */
 int launch(const struct launch *launch, struct fault *fault);
-
-/* `path` as an absolute one without symlinks, as APPIMAGE has it; falls back to joining it to the working directory. */
-void absolute_path(const char *path, char *out, size_t size);
 
 #endif

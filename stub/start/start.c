@@ -1,12 +1,16 @@
 #define _GNU_SOURCE
 #include "start/start.h"
 
+#include "base/system.h"
+#include "base/text.h"
+#include "gate/gate.h"
 #include "start/flags.h"
 #include "start/launch.h"
+#include "store/roots.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 int start_report(const struct request *request, const struct fault *fault)
 {

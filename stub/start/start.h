@@ -1,11 +1,12 @@
 /* One start of one image, as the stub and the front door both do it: the story of docs/store.md, "A start". */
-#ifndef TMPRUN_START_H
-#define TMPRUN_START_H
+#ifndef TMPRUN_START_START_H
+#define TMPRUN_START_START_H
 
 #include <limits.h>
+#include <stdbool.h>
 
+#include "base/fault.h"
 #include "image/image.h"
-#include "store/roots.h"
 #include "store/entry.h"
 
 struct request {

@@ -1,10 +1,15 @@
 #define _GNU_SOURCE
 #include "store/entry.h"
 
-#include "tree/fill.h"
-#include "start/launch.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "base/text.h"
 #include "store/users.h"
 #include "store/watch.h"
+#include "tree/fill.h"
+#include "tree/retarget.h"
+#include "tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>

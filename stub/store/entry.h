@@ -1,9 +1,11 @@
 /* Trees that are there already, and how one gets there (docs/store.md). */
-#ifndef TMPRUN_STORE_H
-#define TMPRUN_STORE_H
+#ifndef TMPRUN_STORE_ENTRY_H
+#define TMPRUN_STORE_ENTRY_H
 
 #include <limits.h>
+#include <stdbool.h>
 
+#include "base/fault.h"
 #include "gate/gate.h"
 #include "image/image.h"
 #include "store/roots.h"

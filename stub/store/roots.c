@@ -1,12 +1,16 @@
 #define _GNU_SOURCE
 #include "store/roots.h"
 
+#include "base/file.h"
 #include "base/memory.h"
+#include "base/system.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -203,11 +207,4 @@ int root_has_room(const struct root *root, int fd, uint64_t bytes, uint64_t inod
 		return BAD_STORE(fault, "too few inodes");
 	uint64_t memory = tmpfs ? memory_available() : UINT64_MAX;
 	return memory < need + RESERVE ? no_room(fault, "too little memory", memory, need + RESERVE) : 0;
-}
-
-int open_or_make(int dir, const char *name)
-{
-	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
-		return -1;
-	return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }

@@ -1,10 +1,12 @@
 /* The directories that may hold a store, and why one may not be used (docs/store.md, "Roots"). */
-#ifndef TMPRUN_ROOTS_H
-#define TMPRUN_ROOTS_H
+#ifndef TMPRUN_STORE_ROOTS_H
+#define TMPRUN_STORE_ROOTS_H
 
 #include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-#include "base/system.h"
+#include "base/fault.h"
 
 enum { ROOTS_MAX = 9 };
 
@@ -37,8 +39,5 @@ bool root_allows_programs(int fd, struct fault *fault);
  * `inodes`; -1 with the reason. */
 int root_has_room(const struct root *root, int fd, uint64_t bytes, uint64_t inodes, struct fault *fault);
 bool root_is_tmpfs(int fd);
-
-/* Open directory `name` in `dir`, made with 0700 when missing. */
-int open_or_make(int dir, const char *name);
 
 #endif

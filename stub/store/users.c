@@ -1,9 +1,10 @@
 #define _GNU_SOURCE
 #include "store/users.h"
 
+#include "base/file.h"
 #include "base/system.h"
+#include "base/text.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>

@@ -1,8 +1,7 @@
 /* Who uses a tree: processes that run, map, hold open or stand in something of it. */
-#ifndef TMPRUN_USERS_H
-#define TMPRUN_USERS_H
+#ifndef TMPRUN_STORE_USERS_H
+#define TMPRUN_STORE_USERS_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 /* What our own processes behind an app are called; they are users of nothing. */

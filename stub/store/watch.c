@@ -1,12 +1,16 @@
 #define _GNU_SOURCE
 #include "store/watch.h"
 
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #define TREE "tree/"
 #define APP_RUN UINT64_MAX

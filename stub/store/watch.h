@@ -1,7 +1,9 @@
 /* The list of what a warm start looks at: each directory of a tree, and its AppRun, with the ctime that it had when the tree
  * was published. Nobody can set a ctime: where all are the same, nothing was deleted, added, renamed or replaced. */
-#ifndef TMPRUN_WATCH_H
-#define TMPRUN_WATCH_H
+#ifndef TMPRUN_STORE_WATCH_H
+#define TMPRUN_STORE_WATCH_H
+
+#include <stdbool.h>
 
 #include "image/index.h"
 

@@ -1,14 +1,16 @@
 #define _GNU_SOURCE
 #include "tree/fill.h"
 
-#include "image/codec.h"
 #include "base/crew.h"
+#include "base/file.h"
+#include "base/system.h"
+#include "image/codec.h"
+#include "image/index.h"
 #include "tree/plan.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { NODES_AT_ONCE = 64 };

@@ -1,7 +1,10 @@
 /* Puts the content of frames into the files of a tree: decode once, write wherever a segment says. */
-#ifndef TMPRUN_FILL_H
-#define TMPRUN_FILL_H
+#ifndef TMPRUN_TREE_FILL_H
+#define TMPRUN_TREE_FILL_H
 
+#include <stdint.h>
+
+#include "base/fault.h"
 #include "image/image.h"
 #include "tree/tree.h"
 

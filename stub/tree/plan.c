@@ -1,5 +1,7 @@
 #include "tree/plan.h"
 
+#include "base/system.h"
+
 #include <stdlib.h>
 
 /* Frames are claimed in runs of about this many plain bytes: a file should lie in one, and all threads should get their share. */

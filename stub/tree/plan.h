@@ -1,7 +1,11 @@
 /* Which frame serves which pieces of which files: the index turned around, once, before anything is filled. */
-#ifndef TMPRUN_PLAN_H
-#define TMPRUN_PLAN_H
+#ifndef TMPRUN_TREE_PLAN_H
+#define TMPRUN_TREE_PLAN_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fault.h"
 #include "image/index.h"
 
 struct plan {

@@ -1,13 +1,16 @@
 #define _GNU_SOURCE
 #include "tree/retarget.h"
 
-#include "start/launch.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {

@@ -2,11 +2,14 @@
  *
  * What to change stands in the index. Each change is checked against the file's own bytes, and made in the private copy before
  * anybody can see it; where something is not as the index says, the file stays as it was. */
-#ifndef TMPRUN_RETARGET_H
-#define TMPRUN_RETARGET_H
+#ifndef TMPRUN_TREE_RETARGET_H
+#define TMPRUN_TREE_RETARGET_H
 
 #include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
 
+#include "base/sha256.h"
 #include "image/index.h"
 
 struct retarget {

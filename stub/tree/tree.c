@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "tree/tree.h"
 
+#include "base/file.h"
+#include "base/system.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>

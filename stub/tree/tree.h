@@ -2,9 +2,14 @@
  *
  * Every object is made by its single name in the directory that the index says, whose descriptor is opened from the root
  * without following any symlink; files with O_EXCL. So neither a symlink of the image nor one planted in advance can lead out. */
-#ifndef TMPRUN_TREE_H
-#define TMPRUN_TREE_H
+#ifndef TMPRUN_TREE_TREE_H
+#define TMPRUN_TREE_TREE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "image/index.h"
 #include "tree/retarget.h"
 
 struct tree {
