@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "door/verify_retarget.h"
 #include "image/index.h"
 #include "tree/fill.h"
 #include "tree/retarget.h"
@@ -80,7 +81,7 @@ static const char *compare_file(const struct verify *verify, const struct node *
 	uint32_t number = (uint32_t)(node - verify->tree.index->nodes);
 	if (!S_ISREG(stat->st_mode))
 		return "no file any more";
-	if ((uint64_t)stat->st_size != node->size && (uint64_t)stat->st_size != retarget_size(&verify->retarget, number))
+	if ((uint64_t)stat->st_size != node->size && (uint64_t)stat->st_size != retargeted_size(&verify->retarget, number))
 		return "other size";
 	if ((stat->st_mode & 07777) != ((node->mode & 0555u) | 0400u))
 		return "other mode";
@@ -124,7 +125,7 @@ static int compare_piece(void *context, struct place *place, uint32_t number, ui
 	if (fd < 0 && above >= 0 && errno == EWOULDBLOCK)
 		fd = openat(above, name, flags); /* a file that is still to be filled, and is now */
 	bool same = fd >= 0 && read_at(fd, there, length, at) == 0 && memcmp(there, bytes, length) == 0;
-	if (!same && (fd < 0 || !retarget_made(&verify->retarget, number, fd, at, bytes, length)))
+	if (!same && (fd < 0 || !retargeted_from(&verify->retarget, number, fd, at, bytes, length)))
 		differs(verify, number, "other content");
 	return 0;
 }

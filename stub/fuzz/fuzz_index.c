@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/system.h"
 #include "image/index.h"
+#include "image/index_load.h"
 #include "tree/plan.h"
 
 #include <stdlib.h>
@@ -18,7 +19,6 @@ static void use(const struct index *index)
 		index_path(index, n, path);
 		index_name(index, &index->nodes[n], name);
 	}
-	index_find(index, 0, "AppRun");
 	plan_make(&plan, index, NULL, &fault);
 	plan_free(&plan);
 }

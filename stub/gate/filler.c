@@ -17,6 +17,7 @@
 #include "store/users.h"
 #include "store/watch.h"
 #include "tree/plan.h"
+#include "tree/remove.h"
 #include "tree/tree.h"
 
 #include <errno.h>

@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "image/codec.h"
+#include "image/index_load.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,10 @@
-/* The index: docs/format.md in C. index_load checks every rule of that page; after it, every number in the tables is in range. */
+/* The index: the layout of docs/format.md in C, and its names. index_load.h makes one of bytes that nobody has looked at yet. */
 #ifndef TMPRUN_IMAGE_INDEX_H
 #define TMPRUN_IMAGE_INDEX_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/fault.h"
 #include "base/sha256.h"
 #include "base/system.h"
 
@@ -96,15 +95,11 @@ struct index {
 	char key_text[2 * SHA256_SIZE + 1];
 };
 
-/* Check `table` and make `index` of it. Owns `table` from here on, also when it fails. */
-int index_load(struct index *index, void *table, size_t size, struct fault *fault);
 void index_free(struct index *index);
 
 /* A node's name as a string; `out` has room for every legal one. */
 void index_name(const struct index *index, const struct node *node, char out[MAX_NAME + 1]);
 /* The path from the root, "." for the root itself. */
 void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 1]);
-/* The node with that name in directory `parent`, or 0. */
-uint32_t index_find(const struct index *index, uint32_t parent, const char *name);
 
 #endif

@@ -8,6 +8,8 @@
 #include "store/users.h"
 #include "store/watch.h"
 #include "tree/fill.h"
+#include "tree/interpreters.h"
+#include "tree/remove.h"
 #include "tree/retarget.h"
 #include "tree/tree.h"
 
@@ -109,8 +111,8 @@ int store_find(const struct root *root, const char *identity, struct entry *entr
 	join(name, sizeof name, "v1/id/", identity, (char *)NULL);
 	if (readlinkat(fd, name, key, sizeof key - 1) < KEY_LENGTH)
 		return 0;
-	entry->bare = retarget_stamps_lack(key + KEY_LENGTH);
-	if (!retarget_stamps_hold(key + KEY_LENGTH) || !is_key(key, (ssize_t)strlen(key)))
+	entry->bare = stamps_lack(key + KEY_LENGTH);
+	if (!stamps_hold(key + KEY_LENGTH) || !is_key(key, (ssize_t)strlen(key)))
 		return 0;
 	CLEANUP(close_fd) int trees = openat(fd, "v1/tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return trees < 0 ? 0 : entry_take(root, trees, key, entry);
@@ -373,12 +375,12 @@ int store_provide(const struct root *root, const struct image *image, const char
 		return -1;
 	struct job job = {.root = root, .shelves = &shelves, .image = image, .source = source, .mode = mode};
 	char stamps[STAMPS_SIZE];
-	retarget_stamp(&image->index, stamps);
+	stamps_take(&image->index, stamps);
 	retarget_plan(&job.retarget, &image->index, root->path, job.key);
 	if (!entry_take(root, shelves.tree, job.key, entry) && provide(&job, entry, fault) < 0)
 		return -1;
-	entry->bare = retarget_stamps_lack(stamps);
-	retarget_stamp_tree(&job.retarget, stamps);
+	entry->bare = stamps_lack(stamps);
+	retarget_stamp(&job.retarget, stamps);
 	record_identity(&shelves, image, job.key, stamps);
 	return 0;
 }

@@ -7,126 +7,18 @@
 #include "base/text.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
 	SCRIPT_MAX = 1 << 20,
 	SCRIPT_LINE_MAX = 254, /* the kernel looks at 256 bytes of a script's first line (Linux 5.1; 128 before) */
 };
 
-static const struct interpreter *interpreter_at(const struct index *index, uint32_t number)
-{
-	return (const struct interpreter *)&index->fixups[number];
-}
-
-static void interpreter_path(const struct index *index, const struct interpreter *interpreter, char out[MAX_INTERPRETER + 1])
-{
-	memcpy(out, index->strings + interpreter->path, interpreter->path_length);
-	out[interpreter->path_length] = '\0';
-}
-
-/* --- This machine ------------------------------------------------------------------------------------------------- */
-
-/* "... release version 2.36." in the banner that every libc.so.6 carries, as 0x00020024; 0 when there is none. */
-static uint32_t banner_version(const char *bytes, size_t size)
-{
-	static const char banner[] = "GNU C Library ", version[] = "release version ";
-	const char *end = bytes + size, *at = bytes;
-	while ((at = memchr(at, 'G', (size_t)(end - at))) && end - at > 256 && memcmp(at, banner, sizeof banner - 1) != 0)
-		at++;
-	for (const char *stop = at + 200; at && end - at > 256 && at < stop; at++) {
-		if (memcmp(at, version, sizeof version - 1) != 0)
-			continue;
-		at += sizeof version - 1;
-		return (uint32_t)(parse_decimal(at) << 16 | (parse_decimal(at + strcspn(at, ".") + 1) & 0xffff));
-	}
-	return 0;
-}
-
-/* The version of the C library that the loader at `path` belongs to: it lies beside the loader itself. Asking the file is
- * cheaper than asking the loader, and works for one of another machine. */
-static uint32_t libc_version(const char *path)
-{
-	char library[PATH_MAX + 16];
-	struct stat stat;
-	absolute_path(path, library, PATH_MAX);
-	char *slash = strrchr(library, '/'), target[PATH_MAX];
-	if (!slash)
-		return 0;
-	/* Without /proc it is still what was asked for, which mostly is a link to where the library is. */
-	ssize_t length = readlink(library, target, sizeof target - 1);
-	if (length > 0) {
-		target[length] = '\0';
-		char *at = target[0] == '/' ? library : slash + 1;
-		join(at, PATH_MAX - (size_t)(at - library), target, (char *)NULL);
-		slash = strrchr(library, '/');
-	}
-	memcpy(slash, "/libc.so.6", sizeof "/libc.so.6");
-	CLEANUP(close_fd) int fd = open(library, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode) || stat.st_size <= 0)
-		return 0;
-	size_t size = (size_t)stat.st_size;
-	CLEANUP(free_pointer) char *bytes = malloc(size);
-	return bytes && read_at(fd, bytes, size, 0) == 0 ? banner_version(bytes, size) : 0;
-}
-
-static bool here(const struct index *index, const struct interpreter *interpreter)
-{
-	char path[MAX_INTERPRETER + 1];
-	interpreter_path(index, interpreter, path);
-	return access(path, X_OK) == 0 && (!interpreter->need || libc_version(path) >= interpreter->need);
-}
-
-static uint64_t stamp_of(const char *path)
-{
-	struct stat now;
-	if (stat(path, &now) < 0)
-		return 0;
-	return (uint64_t)now.st_ctim.tv_sec * 1000000000u + (uint64_t)now.st_ctim.tv_nsec;
-}
-
-static void add_stamp(char stamps[STAMPS_SIZE], const char *path)
-{
-	char stamp[24];
-	size_t used = strlen(stamps);
-	join(stamps + used, STAMPS_SIZE - used, "\n", hexadecimal(stamp, stamp_of(path)), " ", path, (char *)NULL);
-}
-
-void retarget_stamp(const struct index *index, char out[STAMPS_SIZE])
-{
-	out[0] = '\0';
-	for (uint32_t i = 0; i < index->interpreters; i++) {
-		char path[MAX_INTERPRETER + 1];
-		interpreter_path(index, interpreter_at(index, i), path);
-		add_stamp(out, path);
-	}
-}
-
-void retarget_stamp_tree(const struct retarget *retarget, char stamps[STAMPS_SIZE])
+void retarget_stamp(const struct retarget *retarget, char stamps[STAMPS_SIZE])
 {
 	if (retarget->lacking)
-		add_stamp(stamps, retarget->tree);
-}
-
-bool retarget_stamps_hold(char *stamps)
-{
-	strsep(&stamps, "\n"); /* each line begins with its newline */
-	for (char *line; (line = strsep(&stamps, "\n"));) {
-		char now[24];
-		const char *then = strsep(&line, " ");
-		if (!line || strcmp(hexadecimal(now, stamp_of(line)), then) != 0)
-			return false;
-	}
-	return true;
-}
-
-bool retarget_stamps_lack(const char *stamps)
-{
-	return contains(stamps, strlen(stamps), "\n0 ");
+		stamps_add(stamps, retarget->tree);
 }
 
 void retarget_plan(struct retarget *retarget, const struct index *index, const char *root, char key[2 * SHA256_SIZE + 1])
@@ -134,7 +26,7 @@ void retarget_plan(struct retarget *retarget, const struct index *index, const c
 	*retarget = (struct retarget){.index = index};
 	memcpy(key, index->key_text, sizeof index->key_text);
 	for (uint32_t i = 0; i < index->interpreters; i++)
-		if (!here(index, interpreter_at(index, i)))
+		if (!interpreter_is_here(index, interpreter_at(index, i)))
 			retarget->lacking |= 1u << i;
 	if (retarget->lacking) {
 		uint8_t digest[SHA256_SIZE];
@@ -147,10 +39,8 @@ void retarget_plan(struct retarget *retarget, const struct index *index, const c
 		retarget->lacking = 0; /* a path that long cannot be executed either */
 }
 
-/* --- The changes -------------------------------------------------------------------------------------------------- */
-
 /* The fixup of that file, when its interpreter is lacking here. */
-static const struct fixup *find(const struct retarget *retarget, uint32_t number)
+const struct fixup *retarget_find(const struct retarget *retarget, uint32_t number)
 {
 	const struct index *index = retarget->index;
 	uint32_t low = index->interpreters, high = index->head->fixups;
@@ -167,7 +57,7 @@ static const struct fixup *find(const struct retarget *retarget, uint32_t number
 
 bool retarget_concerns(const struct retarget *retarget, uint32_t number)
 {
-	return find(retarget, number);
+	return retarget_find(retarget, number);
 }
 
 const char *retarget_link(const struct retarget *retarget, uint32_t number, uint32_t *length)
@@ -184,7 +74,7 @@ const char *retarget_link(const struct retarget *retarget, uint32_t number, uint
 }
 
 /* Path of the image's own interpreter; its length with the NUL, or 0 when it is too long. */
-static size_t new_path(const struct retarget *retarget, const struct fixup *fixup, char out[PATH_MAX])
+size_t retarget_path(const struct retarget *retarget, const struct fixup *fixup, char out[PATH_MAX])
 {
 	char inside[MAX_PATH + 1];
 	index_path(retarget->index, interpreter_at(retarget->index, fixup->interpreter)->node, inside);
@@ -252,10 +142,10 @@ static int change_script(const struct retarget *retarget, const struct fixup *fi
 int retarget_file(const struct retarget *retarget, uint32_t number, int fd)
 {
 	char path[PATH_MAX];
-	const struct fixup *fixup = find(retarget, number);
+	const struct fixup *fixup = retarget_find(retarget, number);
 	if (!fixup)
 		return 0;
-	size_t length = new_path(retarget, fixup, path);
+	size_t length = retarget_path(retarget, fixup, path);
 	int result = 1;
 	if (length)
 		result = fixup->kind == FIXUP_ELF ? change_elf(retarget, fixup, fd, path, length) : change_script(retarget, fixup, fd, path);
@@ -266,58 +156,4 @@ int retarget_file(const struct retarget *retarget, uint32_t number, int fd)
 	debug_log(inside, ": not retargeted: ", fixup->kind == FIXUP_SCRIPT ? "its #! line" : "the path", " is too long, or not as the index says",
 		  (char *)NULL);
 	return 0;
-}
-
-/* --- Looking whether a tree is what it must be -------------------------------------------------------------------- */
-
-uint64_t retarget_size(const struct retarget *retarget, uint32_t number)
-{
-	char path[PATH_MAX];
-	uint64_t size = retarget->index->nodes[number].size;
-	const struct fixup *fixup = find(retarget, number);
-	size_t length = fixup ? new_path(retarget, fixup, path) : 0;
-	if (length && fixup->kind == FIXUP_SCRIPT)
-		return size - fixup->header - fixup->room + strlen("#!") + length - 1;
-	return length && fixup->room == FIXUP_AT_END ? size + length : size;
-}
-
-/* Lay `piece`, which belongs at `from`, over the `length` bytes that belong at `at`. */
-static void overlay(uint8_t *bytes, uint64_t at, uint32_t length, const void *piece, size_t size, uint64_t from)
-{
-	for (size_t i = 0; i < size; i++)
-		if (from + i >= at && from + i - at < length)
-			bytes[from + i - at] = ((const uint8_t *)piece)[i];
-}
-
-static bool script_made(const struct fixup *fixup, int fd, uint64_t at, const uint8_t *bytes, uint32_t length, const char *path)
-{
-	uint64_t end = fixup->header + fixup->room, grown = strlen("#!") + strlen(path);
-	CLEANUP(free_pointer) uint8_t *there = malloc(length);
-	char head[PATH_MAX + 2] = "#!", found[PATH_MAX + 2];
-	join(head + 2, PATH_MAX, path, (char *)NULL);
-	if (!there || read_at(fd, found, (size_t)grown, 0) < 0 || memcmp(found, head, (size_t)grown) != 0)
-		return false;
-	uint32_t skip = at >= end ? 0 : end - at < length ? (uint32_t)(end - at) : length;
-	return read_at(fd, there, length - skip, at + skip - end + grown) == 0 && memcmp(there, bytes + skip, length - skip) == 0;
-}
-
-bool retarget_made(const struct retarget *retarget, uint32_t number, int fd, uint64_t at, const uint8_t *bytes, uint32_t length)
-{
-	char path[PATH_MAX], found[PATH_MAX];
-	const struct fixup *fixup = find(retarget, number);
-	size_t size = fixup ? new_path(retarget, fixup, path) : 0;
-	if (!size)
-		return false;
-	if (fixup->kind == FIXUP_SCRIPT)
-		return script_made(fixup, fd, at, bytes, length, path);
-	CLEANUP(free_pointer) uint8_t *expected = malloc(2 * (size_t)length);
-	if (!expected || read_at(fd, found, size, fixup->at) < 0 || memcmp(found, path, size) != 0)
-		return false;
-	/* Of the header only the two numbers may differ: lay what they must be over what the image has. */
-	const uint64_t filesz = size;
-	memcpy(expected, bytes, length);
-	overlay(expected, at, length, &fixup->at, sizeof fixup->at, fixup->header + offsetof(Elf64_Phdr, p_offset));
-	overlay(expected, at, length, &filesz, sizeof filesz, fixup->header + offsetof(Elf64_Phdr, p_filesz));
-	overlay(expected, at, length, path, size, fixup->at);
-	return read_at(fd, expected + length, length, at) == 0 && memcmp(expected, expected + length, length) == 0;
 }

@@ -7,10 +7,12 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/sha256.h"
 #include "image/index.h"
+#include "tree/interpreters.h"
 
 struct retarget {
 	const struct index *index;
@@ -29,18 +31,12 @@ bool retarget_concerns(const struct retarget *retarget, uint32_t number);
 /* The other target of a symlink, with its length, or NULL when it keeps its own. */
 const char *retarget_link(const struct retarget *retarget, uint32_t number, uint32_t *length);
 
-/* Whether the `length` bytes at `at` of the retargeted file behind `fd` come from these of the image; and its size. */
-bool retarget_made(const struct retarget *retarget, uint32_t number, int fd, uint64_t at, const uint8_t *bytes, uint32_t length);
-uint64_t retarget_size(const struct retarget *retarget, uint32_t number);
+/* The fixup of that file, when its interpreter is lacking here; or NULL. */
+const struct fixup *retarget_find(const struct retarget *retarget, uint32_t number);
+/* Path of the image's own interpreter for it; its length with the NUL, or 0 when it is too long. */
+size_t retarget_path(const struct retarget *retarget, const struct fixup *fixup, char out[PATH_MAX]);
 
-/* What this machine's interpreters are, as lines "\nCTIME PATH"; "" when the index names none. */
-enum { STAMPS_SIZE = INTERPRETERS_MAX * (MAX_INTERPRETER + 24) + PATH_MAX };
-void retarget_stamp(const struct index *index, char out[STAMPS_SIZE]);
-/* The same for a tree in which something was changed: it is of no use where it has another path. */
-void retarget_stamp_tree(const struct retarget *retarget, char stamps[STAMPS_SIZE]);
-/* Whether they still are; cuts the text up. */
-bool retarget_stamps_hold(char *stamps);
-/* Whether there was none at some of the paths. */
-bool retarget_stamps_lack(const char *stamps);
+/* A line for the tree in which something was changed: it is of no use where it has another path. */
+void retarget_stamp(const struct retarget *retarget, char stamps[STAMPS_SIZE]);
 
 #endif

@@ -53,7 +53,4 @@ int tree_finish_directory(const struct tree *tree, struct place *place, uint32_t
 /* The same for all, deepest first. */
 int tree_finish_directories(const struct tree *tree, struct fault *fault);
 
-/* Remove `name` in `dir`, and everything below it when it is a directory, following nothing. 0, or -1 with errno. */
-int tree_remove(int dir, const char *name);
-
 #endif
