@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "image/index.h"
+#include "store/layout.h"
 #include "store/roots.h"
 
 #include <errno.h>
@@ -93,22 +94,21 @@ static int known_as(const struct image *image, char out[PATH_MAX])
 {
 	struct root cache;
 	struct fault reason = {0};
-	char identity[IDENTITY_SIZE], name[IDENTITY_SIZE + 16], text[128];
+	char identity[IDENTITY_SIZE], text[128];
 	if (!roots_cache(&cache))
 		return 0;
 	CLEANUP(close_fd) int fd = root_open(&cache, false, &reason);
 	if (fd < 0)
 		return 0;
 	image_identity(&image->known_as, identity);
-	join(name, sizeof name, "v1/known/", identity, (char *)NULL);
-	ssize_t length = readlinkat(fd, name, text, sizeof text - 1);
+	ssize_t length = layout_read_known(fd, identity, text, sizeof text - 1);
 	size_t digest = 2 * SHA256_SIZE;
 	if (length <= (ssize_t)digest || strspn(text, "0123456789abcdef") != digest)
 		return 0;
 	text[length] = '\0';
 	if (strcmp(text + digest, ".index") != 0 && strcmp(text + digest, ".bundle") != 0)
 		return 0;
-	return join(out, PATH_MAX, cache.path, "/v1/image/", text, (char *)NULL);
+	return layout_image(cache.path, text, out);
 }
 
 /* What the cache has may be stale, damaged or of another version: then it is made anew. */

@@ -1,9 +1,9 @@
 /* The tree as it is when the app starts: everything has its name, and what cannot be gated its content. */
 #define _GNU_SOURCE
+#include "gate/skeleton.h"
+
 #include "base/crew.h"
-#include "base/fault.h"
 #include "base/system.h"
-#include "gate/gate.h"
 #include "image/index.h"
 #include "tree/fill.h"
 #include "tree/plan.h"

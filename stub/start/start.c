@@ -3,7 +3,8 @@
 
 #include "base/system.h"
 #include "base/text.h"
-#include "gate/gate.h"
+#include "gate/mode.h"
+#include "start/build.h"
 #include "start/flags.h"
 #include "start/launch.h"
 #include "store/roots.h"
@@ -28,7 +29,7 @@ static int find_warm(const struct image *image, const struct roots *roots, struc
 	char identity[IDENTITY_SIZE];
 	image_identity(&image->known_as, identity);
 	for (unsigned i = 0; i < roots->count; i++)
-		if (store_find(&roots->list[i], identity, entry))
+		if (entry_find(&roots->list[i], identity, entry))
 			return 1;
 	return 0;
 }
@@ -70,7 +71,7 @@ static int build_somewhere(const struct request *request, const struct roots *ro
 	for (unsigned i = 0; i < roots->count; i++) {
 		const struct root *root = &roots->list[i];
 		struct fault reason = {0};
-		if (store_provide(root, image, request->shown, (enum fill_mode)mode, entry, &reason) == 0)
+		if (build_provide(root, image, request->shown, (enum fill_mode)mode, entry, &reason) == 0)
 			return 0;
 		if (reason.kind != FAULT_STORE) {
 			*fault = reason;
@@ -97,7 +98,7 @@ int start_provide(const struct request *request, struct image *image, struct ent
 	mode_t mask = umask(0);
 	int result = build_somewhere(request, &roots, image, entry, fault);
 	if (result == 0 && request->verify && !request->same(image, entry->tree)) {
-		store_discard(entry, NULL);
+		entry_discard(entry, NULL);
 		result = build_somewhere(request, &roots, image, entry, fault);
 	}
 	umask(mask);
@@ -117,7 +118,7 @@ static int run(const struct request *request, struct fault *fault)
 			     .arguments = request->arguments, .count = request->count};
 	launch(&app, fault);
 	if (fault->kind == FAULT_IMAGE)
-		store_discard(&entry, identity); /* it cannot run here: keep nothing of it */
+		entry_discard(&entry, identity); /* it cannot run here: keep nothing of it */
 	return -1;
 }
 

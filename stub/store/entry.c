@@ -1,65 +1,33 @@
 #define _GNU_SOURCE
 #include "store/entry.h"
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "store/users.h"
 #include "store/watch.h"
-#include "tree/fill.h"
 #include "tree/interpreters.h"
 #include "tree/remove.h"
-#include "tree/retarget.h"
-#include "tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1, WAIT_NOTICE_S = 1, WAIT_END_S = 30, ORPHAN_AGE_S = 10 };
-
-/* The parts of the layout that a build uses, as descriptors. */
-struct shelves {
-	int version, id, tree, lock, stage, trash;
-};
-
-#define SHELVES_CLOSED ((struct shelves){-1, -1, -1, -1, -1, -1})
-
-static void shelves_close(struct shelves *shelves)
-{
-	int *all[] = {&shelves->version, &shelves->id, &shelves->tree, &shelves->lock, &shelves->stage, &shelves->trash};
-	for (size_t i = 0; i < COUNT(all); i++)
-		close_fd(all[i]);
-}
-
-static int shelves_open(struct shelves *shelves, int root, struct fault *fault)
-{
-	shelves->version = open_or_make(root, "v1");
-	if (shelves->version >= 0) {
-		shelves->id = open_or_make(shelves->version, "id");
-		shelves->tree = open_or_make(shelves->version, "tree");
-		shelves->lock = open_or_make(shelves->version, "lock");
-		shelves->stage = open_or_make(shelves->version, "stage");
-		shelves->trash = open_or_make(shelves->version, "trash");
-	}
-	if (shelves->version < 0 || shelves->id < 0 || shelves->tree < 0 || shelves->lock < 0 || shelves->stage < 0 || shelves->trash < 0)
-		return BAD_STORE(fault, reason_text(errno));
-	return 0;
-}
 
 static bool ours(int fd, struct stat *stat)
 {
 	return fstat(fd, stat) == 0 && stat->st_uid == geteuid() && (stat->st_mode & 0777) == 0700;
+}
+
+bool entry_is_filling(int entry)
+{
+	CLEANUP(close_fd) int fd = openat(entry, ENTRY_FILLER, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 /* Take a lease on `name` in the directory `trees`; with it held the entry cannot go away. */
@@ -68,14 +36,14 @@ static int lease_take(int trees, const char *name, struct stat *entry_stat, int 
 	*entry = openat(trees, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (*entry < 0 || !ours(*entry, entry_stat))
 		return -1;
-	int lease = openat(*entry, "lease", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int lease = openat(*entry, ENTRY_LEASE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (lease >= 0 && flock(lease, LOCK_SH | LOCK_NB) < 0)
 		close_fd(&lease);
 	return lease;
 }
 
 /* Open, lock and check the entry `name` in `trees`: 1, or 0 when it is not to be trusted. */
-static int entry_take(const struct root *root, int trees, const char *key, struct entry *taken)
+int entry_take(const struct root *root, int trees, const char *key, struct entry *taken)
 {
 	struct stat before, now;
 	CLEANUP(close_fd) int entry = -1;
@@ -84,11 +52,11 @@ static int entry_take(const struct root *root, int trees, const char *key, struc
 	if (lease < 0 || fstatat(trees, key, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_ino != before.st_ino || now.st_dev != before.st_dev)
 		return 0;
 	/* Complete and untouched; or being filled, when every open waits for its own file. */
-	if (!watch_holds(entry) && !gate_alive(entry)) {
+	if (!watch_holds(entry) && !entry_is_filling(entry)) {
 		debug_log("the tree in ", root->path, " is not as it was published", (char *)NULL);
 		return 0;
 	}
-	if (!join(taken->tree, sizeof taken->tree, root->path, "/v1/tree/", key, "/tree", (char *)NULL))
+	if (!layout_tree(root->path, key, taken->tree))
 		return 0;
 	futimens(lease, NULL); /* its last use, for prune */
 	taken->lease = lease;
@@ -96,314 +64,69 @@ static int entry_take(const struct root *root, int trees, const char *key, struc
 	return 1;
 }
 
-static bool is_key(const char *text, ssize_t length)
-{
-	return length == KEY_LENGTH && strspn(text, "0123456789abcdef") == KEY_LENGTH;
-}
-
-int store_find(const struct root *root, const char *identity, struct entry *entry)
+int entry_find(const struct root *root, const char *identity, struct entry *entry)
 {
 	struct fault reason = {0};
 	CLEANUP(close_fd) int fd = root_open(root, false, &reason);
 	if (fd < 0 || !root_allows_programs(fd, &reason))
 		return 0;
-	char name[IDENTITY_SIZE + 8], key[KEY_LENGTH + STAMPS_SIZE] = "";
-	join(name, sizeof name, "v1/id/", identity, (char *)NULL);
-	if (readlinkat(fd, name, key, sizeof key - 1) < KEY_LENGTH)
+	char key[KEY_LENGTH + STAMPS_SIZE] = "";
+	if (layout_read_identity(fd, identity, key, sizeof key - 1) < KEY_LENGTH)
 		return 0;
 	entry->bare = stamps_lack(key + KEY_LENGTH);
 	if (!stamps_hold(key + KEY_LENGTH) || !is_key(key, (ssize_t)strlen(key)))
 		return 0;
-	CLEANUP(close_fd) int trees = openat(fd, "v1/tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(close_fd) int trees = layout_open_trees(fd);
 	return trees < 0 ? 0 : entry_take(root, trees, key, entry);
 }
 
-static void fresh_name(char out[NAME_SIZE], const char *key)
-{
-	uint64_t random;
-	if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
-		random = now_us() << 20 ^ (uint64_t)getpid(); /* unique is enough: the directory is ours alone */
-	char hex[24];
-	join(out, NAME_SIZE, key, ".", hexadecimal(hex, random), (char *)NULL);
-}
-
-/* Remember which tree the file has on a machine with these stamps, unless the file could change without its identity showing
- * it. */
-static void record_identity(const struct shelves *shelves, const struct image *image, const char *key, const char *stamps)
-{
-	if (image_too_fresh(&image->known_as))
-		return;
-	char identity[IDENTITY_SIZE], name[NAME_SIZE], text[KEY_LENGTH + STAMPS_SIZE];
-	image_identity(&image->known_as, identity);
-	join(text, sizeof text, key, stamps, (char *)NULL);
-	if (symlinkat(text, shelves->id, identity) == 0 || errno != EEXIST)
-		return;
-	fresh_name(name, key);
-	if (symlinkat(text, shelves->stage, name) == 0 && renameat(shelves->stage, name, shelves->id, identity) < 0)
-		unlinkat(shelves->stage, name, 0);
-}
-
-static void on_alarm(int signal)
-{
-	(void)signal; /* only to interrupt flock */
-}
-
-/* The build lock: 0 with its descriptor; 1 when whoever holds it does not move; -1 with errno. */
-static int lock_build(const struct shelves *shelves, const char *key, int *lock)
-{
-	struct sigaction notice = {.sa_handler = on_alarm}, before;
-	struct itimerval every = {{1, 0}, {WAIT_NOTICE_S, 0}}, callers;
-	sigset_t alarm, mask;
-	unsigned waited = 0;
-	int result = -1;
-	*lock = openat(shelves->lock, key, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0)
-		return *lock < 0 ? -1 : 0;
-	sigemptyset(&alarm);
-	sigaddset(&alarm, SIGALRM);
-	sigaction(SIGALRM, &notice, &before);
-	sigprocmask(SIG_UNBLOCK, &alarm, &mask); /* a caller may have blocked it, for us to inherit */
-	setitimer(ITIMER_REAL, &every, &callers);
-	while ((result = flock(*lock, LOCK_EX)) < 0 && errno == EINTR && ++waited < WAIT_END_S)
-		if (waited == WAIT_NOTICE_S)
-			fault_report(&(struct fault){.text = "waiting for another start of the same app to finish unpacking it"});
-	int reason = errno;
-	setitimer(ITIMER_REAL, &callers, NULL);
-	sigprocmask(SIG_SETMASK, &mask, NULL);
-	sigaction(SIGALRM, &before, NULL);
-	errno = reason;
-	return result == 0 ? 0 : errno == EINTR ? 1 : -1;
-}
-
-/* Take what is at `name` on `shelf` out of sight, and delete it unless somebody uses it. */
-static void discard(const struct shelves *shelves, int shelf, const char *name, const char *key)
+void entry_clear(const struct shelves *shelves, const char *key)
 {
 	char away[NAME_SIZE];
 	fresh_name(away, key);
-	if (renameat(shelf, name, shelves->trash, away) < 0)
+	if (renameat(shelves->tree, key, shelves->trash, away) < 0)
 		return;
 	char lease_name[NAME_SIZE + 8];
-	join(lease_name, sizeof lease_name, away, "/lease", (char *)NULL);
+	join(lease_name, sizeof lease_name, away, "/" ENTRY_LEASE, (char *)NULL);
 	CLEANUP(close_fd) int lease = openat(shelves->trash, lease_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (lease >= 0 && flock(lease, LOCK_EX | LOCK_NB) < 0)
 		return;
 	/* An app may have closed its lease: then its processes still show. */
-	char path[NAME_SIZE + 16];
+	char path[TRASHED_SIZE];
 	pid_t ours[] = {getpid(), 0};
-	join(path, sizeof path, "/v1/trash/", away, "/tree", (char *)NULL);
+	layout_trashed(away, path);
 	if (users_each(path, ours, NULL, NULL) <= 0)
 		tree_remove(shelves->trash, away);
 }
 
-/* Whether the staged entry has lost its builder. One of our own key has when its lease is free, since we hold the build
- * lock; another may be just about to lock its lease, so it must have been there for a while, too. */
-static bool is_orphan(int stage, const char *name, const char *key)
+void entry_discard(struct entry *entry, const char *identity)
 {
-	struct stat stat;
-	char lease_name[NAME_SIZE + 8];
-	if (fstatat(stage, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
-		return false;
-	if (strncmp(name, key, KEY_LENGTH) != 0 && llabs((long long)(time(NULL) - stat.st_ctim.tv_sec)) < ORPHAN_AGE_S)
-		return false;
-	join(lease_name, sizeof lease_name, name, "/lease", (char *)NULL);
-	CLEANUP(close_fd) int lease = openat(stage, lease_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	return lease < 0 || flock(lease, LOCK_EX | LOCK_NB) == 0;
-}
-
-/* Delete what killed builders left behind: it takes the room that we are about to need. */
-static void sweep_stage(const struct shelves *shelves, const char *key)
-{
-	CLEANUP(close_fd) int stage = openat(shelves->stage, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct listing listing = {.fd = stage};
-	for (const char *name; stage >= 0 && (name = listing_next(&listing));) {
-		const char *dot = strchr(name, '.');
-		if (dot && is_key(name, dot - name) && is_orphan(shelves->stage, name, key))
-			tree_remove(shelves->stage, name);
-	}
-}
-
-static int write_entry(int entry, const struct image *image, const char *source)
-{
-	if (write_file(entry, "index", image->index.table, image->index.size, 0400) < 0)
-		return -1;
-	return write_file(entry, "source", source, strlen(source), 0400);
-}
-
-/* Where the start-up trace of this image is kept; "" when there is no place for it. */
-static void trace_path(const char *key, char out[PATH_MAX])
-{
-	struct root cache;
-	struct fault ignored = {0};
-	const char *chosen = getenv("TMPRUN_TRACE");
-	out[0] = '\0';
-	if (chosen && *chosen) {
-		absolute_path(chosen, out, PATH_MAX); /* the filler is not where the app is */
-		return;
-	}
-	CLEANUP(close_fd) int fd = roots_cache(&cache) ? root_open(&cache, true, &ignored) : -1;
-	CLEANUP(close_fd) int version = fd < 0 ? -1 : open_or_make(fd, "v1");
-	CLEANUP(close_fd) int traces = version < 0 ? -1 : open_or_make(version, "trace");
-	if (traces >= 0)
-		join(out, PATH_MAX, cache.path, "/v1/trace/", key, (char *)NULL);
-}
-
-/* What is to be built, and how. */
-struct job {
-	const struct root *root;
-	const struct shelves *shelves;
-	const struct image *image;
-	const char *source;
-	enum fill_mode mode;
-	char key[KEY_LENGTH + 1];  /* the entry's name */
-	struct retarget retarget;
-};
-
-static struct tree tree_of(const struct job *job, int root)
-{
-	return (struct tree){.index = &job->image->index, .root = root, .sealed = true,
-			     .retarget = job->retarget.lacking ? &job->retarget : NULL};
-}
-
-static int fill_gated(const struct job *job, int entry, int root, struct fault *fault)
-{
-	char trace[PATH_MAX];
-	trace_path(job->image->index.key_text, trace);
-	struct gate gate = {.image = job->image, .tree = tree_of(job, root), .mode = job->mode, .entry = entry, .key = job->key, .trace = trace};
-	return gate_start(&gate, fault);
-}
-
-static int fill_eagerly(const struct job *job, int entry, int root, struct fault *fault)
-{
-	struct tree tree = tree_of(job, root);
-	if (fill_tree(job->image, &tree, processors(), fault) < 0)
-		return -1;
-	if (!image_unchanged(job->image))
-		return BAD_IMAGE(fault, "changed while it was unpacked; start it again");
-	return watch_write(entry, &job->image->index) < 0 ? BAD_STORE(fault, reason_text(errno)) : 0;
-}
-
-static int build_tree(const struct job *job, int entry, struct fault *fault)
-{
-	if (mkdirat(entry, "tree", 0700) < 0)
-		return BAD_STORE(fault, reason_text(errno));
-	CLEANUP(close_fd) int root = openat(entry, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (root < 0 || write_entry(entry, job->image, job->source) < 0)
-		return BAD_STORE(fault, reason_text(errno));
-	return job->mode == FILL_EAGER ? fill_eagerly(job, entry, root, fault) : fill_gated(job, entry, root, fault);
-}
-
-/* Build in the stage and publish. */
-static int build(const struct job *job, struct fault *fault)
-{
-	const char *key = job->key;
-	const struct shelves *shelves = job->shelves;
-	char name[NAME_SIZE];
-	fresh_name(name, key);
-	if (mkdirat(shelves->stage, name, 0700) < 0)
-		return BAD_STORE(fault, reason_text(errno));
-	CLEANUP(close_fd) int staged = openat(shelves->stage, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	CLEANUP(close_fd) int lease = staged < 0 ? -1 : openat(staged, "lease", O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
-	int result = -1;
-	if (lease < 0 || flock(lease, LOCK_EX | LOCK_NB) < 0)
-		BAD_STORE(fault, reason_text(errno));
-	else
-		result = build_tree(job, staged, fault);
-	if (result == 0 && renameat(shelves->stage, name, shelves->tree, key) < 0) {
-		/* Somebody whom we would not wait for was faster, or what is there is in our way. */
-		if (errno != EEXIST && errno != ENOTEMPTY)
-			result = BAD_STORE(fault, reason_text(errno));
-		else
-			tree_remove(shelves->stage, name);
-	}
-	if (result < 0)
-		tree_remove(shelves->stage, name);
-	else
-		debug_log("unpacked into ", job->root->path, job->mode == FILL_EAGER ? "" : ", the rest while it runs", (char *)NULL);
-	return result;
-}
-
-/* Gated if that is asked for; wherever that fails, everything first. */
-static int build_best(struct job *job, struct fault *fault)
-{
-	struct fault reason = {0};
-	job->mode = gate_choose(job->mode, &job->image->index, job->shelves->version);
-	if (job->mode != FILL_EAGER) {
-		if (build(job, &reason) == 0)
-			return 0;
-		debug_log("unpacking everything first: ", reason.text, (char *)NULL);
-		job->mode = FILL_EAGER;
-	}
-	return build(job, fault);
-}
-
-static int provide(struct job *job, struct entry *entry, struct fault *fault)
-{
-	const char *key = job->key;
-	const struct shelves *shelves = job->shelves;
-	CLEANUP(close_fd) int lock = -1;
-	int unlocked = lock_build(shelves, key, &lock);
-	if (unlocked < 0)
-		return BAD_STORE(fault, "cannot lock: ", reason_text(errno));
-	if (entry_take(job->root, shelves->tree, key, entry))
-		return 0;
-	if (!unlocked) {
-		/* Without the lock, what is there may be what another one of us published or began just now. */
-		discard(shelves, shelves->tree, key, key);
-		sweep_stage(shelves, key);
-	}
-	/* The nodes, and the entry's own files and directories. */
-	uint64_t inodes = (uint64_t)job->image->index.head->nodes + 8;
-	if (root_has_room(job->root, shelves->version, job->image->index.head->content_size + job->image->index.size, inodes, fault) < 0)
-		return -1;
-	for (int attempt = 0; attempt < 3; attempt++) {
-		if (attempt && !unlocked)
-			discard(shelves, shelves->tree, key, key); /* whoever was to fill it is gone already */
-		if (build_best(job, fault) < 0)
-			return -1;
-		if (entry_take(job->root, shelves->tree, key, entry))
-			return 0;
-	}
-	return BAD_STORE(fault, "what was unpacked there is gone again at once");
-}
-
-int store_provide(const struct root *root, const struct image *image, const char *source, enum fill_mode mode, struct entry *entry,
-		  struct fault *fault)
-{
-	CLEANUP(close_fd) int fd = root_open(root, true, fault);
-	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
-	if (fd < 0 || !root_allows_programs(fd, fault) || shelves_open(&shelves, fd, fault) < 0)
-		return -1;
-	struct job job = {.root = root, .shelves = &shelves, .image = image, .source = source, .mode = mode};
-	char stamps[STAMPS_SIZE];
-	stamps_take(&image->index, stamps);
-	retarget_plan(&job.retarget, &image->index, root->path, job.key);
-	if (!entry_take(root, shelves.tree, job.key, entry) && provide(&job, entry, fault) < 0)
-		return -1;
-	entry->bare = stamps_lack(stamps);
-	retarget_stamp(&job.retarget, stamps);
-	record_identity(&shelves, image, job.key, stamps);
-	return 0;
-}
-
-void store_discard(struct entry *entry, const char *identity)
-{
-	static const char above[] = "/v1/tree/", below[] = "/tree";
-	char base[PATH_MAX], key[KEY_LENGTH + 1] = "";
-	size_t length = strlen(entry->tree), tail = sizeof above - 1 + KEY_LENGTH + sizeof below - 1;
+	char base[PATH_MAX], key[KEY_LENGTH + 1];
 	entry_release(entry);
-	if (length <= tail)
+	if (!layout_split(entry->tree, base, key))
 		return;
-	join(base, sizeof base, entry->tree, (char *)NULL);
-	memcpy(key, base + length - tail + sizeof above - 1, KEY_LENGTH);
-	base[length - tail] = '\0';
 	struct fault ignored = {0};
 	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
 	CLEANUP(close_fd) int root = open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (root < 0 || shelves_open(&shelves, root, &ignored) < 0)
 		return;
-	discard(&shelves, shelves.tree, key, key);
+	entry_clear(&shelves, key);
 	if (identity)
 		unlinkat(shelves.id, identity, 0);
+}
+
+void entry_remove(int entry, const char *key)
+{
+	struct stat mine, there;
+	CLEANUP(close_fd) int trees = openat(entry, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(close_fd) int trash = trees < 0 ? -1 : layout_open_trash(trees);
+	if (trees < 0 || trash < 0 || fstat(entry, &mine) < 0 || fstatat(trees, key, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
+		return;
+	char name[2 * SHA256_SIZE + 32], number[24];
+	join(name, sizeof name, key, ".", decimal(number, (uint64_t)getpid()), (char *)NULL);
+	if (renameat(trees, key, trash, name) == 0)
+		tree_remove(trash, name);
 }
 
 void entry_release(struct entry *entry)

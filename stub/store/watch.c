@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "store/layout.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#define TREE "tree/"
+#define TREE ENTRY_TREE "/"
+#define UNNAMED ENTRY_WATCH ".new"
 #define APP_RUN UINT64_MAX
 
 struct record {
@@ -70,9 +73,10 @@ int watch_write(int entry, const struct index *index)
 	if (look(entry, name, record) < 0 && errno != ENOENT)
 		return -1; /* an image without AppRun is a fault too, but of another kind: the start says so */
 	/* Named only when it is whole: the name is what says that the entry is complete. */
-	if (write_file(entry, "watch.new", table, size, 0400) < 0)
-		return -1;
-	return renameat(entry, "watch.new", entry, "watch");
+	while (write_file(entry, UNNAMED, table, size, 0400) < 0)
+		if (errno != EEXIST || unlinkat(entry, UNNAMED, 0) < 0) /* of an earlier attempt */
+			return -1;
+	return renameat(entry, UNNAMED, entry, ENTRY_WATCH);
 }
 
 static bool holds(int entry, const char *table, size_t size)
@@ -97,7 +101,7 @@ static bool holds(int entry, const char *table, size_t size)
 
 bool watch_holds(int entry)
 {
-	CLEANUP(close_fd) int fd = openat(entry, "watch", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(close_fd) int fd = openat(entry, ENTRY_WATCH, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat stat;
 	if (fd < 0 || fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(uint64_t) || stat.st_size > MAX_INDEX)
 		return false;

@@ -35,8 +35,6 @@ void retarget_plan(struct retarget *retarget, const struct index *index, const c
 		sha256(retarget->tree, strlen(retarget->tree), digest);
 		hex_bytes(key, digest, SHA256_SIZE);
 	}
-	if (!join(retarget->tree, sizeof retarget->tree, root, "/v1/tree/", key, "/tree", (char *)NULL))
-		retarget->lacking = 0; /* a path that long cannot be executed either */
 }
 
 /* The fixup of that file, when its interpreter is lacking here. */

@@ -20,8 +20,9 @@ struct retarget {
 	char tree[PATH_MAX]; /* where the tree will be, or is */
 };
 
-/* Look which of the index's interpreters this machine lacks, and where in `root` the tree for such a machine belongs: its
- * entry's name goes to `key`. Programs carry the tree's absolute path, so there is one tree for each such path. */
+/* Look which of the index's interpreters this machine lacks, and what the entry for such a machine is called in `root`: its name
+ * goes to `key`. Programs carry the tree's absolute path, so there is one tree for each such path. `tree` is for the caller to
+ * fill in. */
 void retarget_plan(struct retarget *retarget, const struct index *index, const char *root, char key[2 * SHA256_SIZE + 1]);
 
 /* The file is whole, and open to read and write: change what must be changed. 0, or -1 with errno. */
