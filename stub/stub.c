@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "image/image.h"
-#include "sections.h"
+#include "start/request.h"
 #include "start/start.h"
 
 #include <errno.h>

@@ -3,20 +3,15 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/system.h"
-#include "base/text.h"
-#include "door/verify.h"
+#include "door/verbs.h"
+#include "foreign/foreign.h"
 #include "foreign/python.h"
-#include "image/image.h"
-#include "start/extract.h"
+#include "start/request.h"
 #include "start/start.h"
-#include "store/entry.h"
-#include "store/roots.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const char *const python_commands[] = {"pack", "convert", "info", "extract", "cache", "doctor", "bench", "help"};
 
@@ -26,12 +21,6 @@ struct option {
 	const char **value;
 	bool *set;
 };
-
-static bool same_tree(const struct image *image, const char *tree)
-{
-	struct fault ignored = {0};
-	return verify_tree(image, tree, true, &ignored) == 0;
-}
 
 static int fault_usage(const char *what, const char *about)
 {
@@ -61,74 +50,9 @@ static int take_options(char **argv, int at, const struct option *options, size_
 	return at;
 }
 
-static int verb_build(struct request *request)
-{
-	struct fault fault = {0};
-	CLEANUP(image_close) struct image image = {.fd = -1};
-	CLEANUP(entry_release) struct entry entry = {.lease = -1};
-	request->fill = "eager"; /* nobody runs in it yet: of a tree that is filled on demand nothing would stay */
-	if (start_provide(request, &image, &entry, &fault) < 0)
-		return start_report(request, &fault);
-	size_t length = strlen(entry.tree);
-	entry.tree[length] = '\n';
-	return write(STDOUT_FILENO, entry.tree, length + 1) < 0 ? EXIT_FAILED : 0;
-}
-
-static int verb_extract(struct request *request)
-{
-	struct fault fault = {0};
-	const char *directory = request->directory ? request->directory : "squashfs-root";
-	return extract(request, directory, request->arguments, request->count, &fault) < 0 ? start_report(request, &fault) : 0;
-}
-
-static int verb_verify(struct request *request)
-{
-	struct fault fault = {0};
-	CLEANUP(image_close) struct image image = {.fd = -1};
-	int differences = start_load(request, &image, &fault);
-	if (differences == 0)
-		differences = verify_tree(&image, request->directory ? request->directory : ".", false, &fault);
-	return differences < 0 ? start_report(request, &fault) : differences > 0;
-}
-
-static int verb_roots(struct request *request)
-{
-	struct roots roots;
-	roots_list(&roots, request->store, request->extract_and_run);
-	for (unsigned i = 0; i < roots.count; i++) {
-		const struct root *root = &roots.list[i];
-		struct fault reason = {0};
-		struct stat before;
-		bool made = lstat(root->path, &before) < 0;
-		CLEANUP(close_fd) int fd = root_open(root, true, &reason);
-		bool fine = fd >= 0 && root_has_room(root, fd, 0, 0, &reason) == 0;
-		char line[PATH_MAX + sizeof reason.text + 32];
-		join(line, sizeof line, root->path, "\t", fd < 0 ? "" : root_is_tmpfs(fd) ? "tmpfs" : "disk", "\t", fine ? "ok" : "refused", "\t",
-		     reason.text, "\n", (char *)NULL);
-		if (made && !fine)
-			rmdir(root->path); /* of no use to anybody */
-		if (write(STDOUT_FILENO, line, strlen(line)) < 0)
-			return EXIT_FAILED;
-	}
-	return 0;
-}
-
-static const struct verb {
-	const char *name;
-	int (*act)(struct request *request);
-} verbs[] = {{"run", start}, {"build", verb_build}, {"extract", verb_extract}, {"verify", verb_verify}, {"roots", verb_roots}};
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < COUNT(verbs); i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
-
 static struct request new_request(void)
 {
-	return (struct request){.index_fd = -1, .foreign = python_foreign, .section = python_section, .same = same_tree, .verb = "run"};
+	return (struct request){.index_fd = -1, .foreign = foreign_load, .section = python_section, .same = same_tree, .verb = "run"};
 }
 
 static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
@@ -150,7 +74,7 @@ static int engine(int argc, char **argv)
 		{"--store", &request.store, NULL},	{"--fill", &request.fill, NULL},    {"--into", &request.directory, NULL},
 		{"--tree", &request.directory, NULL},	{"--verify", NULL, &request.verify}, {"--again", NULL, &request.again},
 	};
-	const struct verb *verb = find_verb(argv[1] + 1);
+	const struct verb *verb = verb_find(argv[1] + 1);
 	int at = verb ? take_options(argv, 2, options, COUNT(options)) : -1;
 	if (at < 0)
 		return verb ? EXIT_FAILED : fault_usage("unknown command ", argv[1]);
@@ -165,8 +89,8 @@ static int engine(int argc, char **argv)
 	static const char descriptor[] = "/proc/self/fd/";
 	if (request.frames && strncmp(request.frames, descriptor, sizeof descriptor - 1) == 0)
 		fcntl((int)strtol(request.frames + sizeof descriptor - 1, NULL, 10), F_SETFD, FD_CLOEXEC);
-	if (verb->act == verb_roots)
-		return verb_roots(&request);
+	if (verb->without_image)
+		return verb->act(&request);
 	return at < argc ? with_image(&request, argv, argc, at, verb->act) : fault_usage("no image given to ", argv[1]);
 }
 
@@ -215,7 +139,7 @@ int main(int argc, char **argv)
 		int status = run_command(argc, argv);
 		return status < 0 ? command_line(argv) : status;
 	}
-	if (argv[1][0] == '@' && find_verb(argv[1] + 1))
+	if (argv[1][0] == '@' && verb_find(argv[1] + 1))
 		return engine(argc, argv);
 	return for_python(argv[1]) ? command_line(argv) : with_image(&request, argv, argc, 1, start);
 }

@@ -3,14 +3,13 @@
 #define TMPRUN_FOREIGN_PYTHON_H
 
 #include "base/fault.h"
-#include "image/image.h"
-#include "start/start.h"
+#include "start/request.h"
 
 /* Become `tmprun-py` with these arguments (NULL at the end); does not return but on failure. */
 int python_become(const char *const *arguments, struct fault *fault);
 
-/* The request's image is no bundle: take the index that is known for it, or become the importer that makes one. */
-int python_foreign(const struct request *request, struct image *image, struct fault *fault);
+/* Become the importer, which makes an index of the request's image and comes back with it. Does not return but on failure. */
+int python_import(const struct request *request, struct fault *fault);
 
 /* Ask the command line for an ELF section, or the payload's offset, of the request's image. */
 int python_section(const struct request *request, const char *what, struct fault *fault);

@@ -116,12 +116,12 @@ int extract(const struct request *request, const char *directory, char **pattern
 	CLEANUP(image_close) struct image image = {.fd = -1};
 	CLEANUP(free_pointer) uint8_t *wanted = NULL;
 	bool any = count <= 0;
-	if (start_load(request, &image, fault) < 0)
+	if (request_load(request, &image, fault) < 0)
 		return -1;
 	if (count > 0 && !(wanted = select_nodes(&image.index, patterns, count, &any)))
 		return FAILED(fault, "no memory");
 	if (!any)
-		start_report(request, &(struct fault){.text = "nothing in it matches; --appimage-list shows what there is"});
+		request_report(request, &(struct fault){.text = "nothing in it matches; --appimage-list shows what there is"});
 	if (into(&image, directory, wanted, fault) < 0)
 		return -1;
 	char before[PATH_MAX];
@@ -132,5 +132,5 @@ int extract(const struct request *request, const char *directory, char **pattern
 int extract_list(const struct request *request, struct fault *fault)
 {
 	CLEANUP(image_close) struct image image = {.fd = -1};
-	return start_load(request, &image, fault) < 0 ? -1 : print_paths(&image.index, NULL, "", fault);
+	return request_load(request, &image, fault) < 0 ? -1 : print_paths(&image.index, NULL, "", fault);
 }

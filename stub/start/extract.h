@@ -3,7 +3,7 @@
 #define TMPRUN_START_EXTRACT_H
 
 #include "base/fault.h"
-#include "start/start.h"
+#include "start/request.h"
 
 /* Unpack into `directory`, made when missing, over what is there, following no symlink; each path is printed. */
 int extract(const struct request *request, const char *directory, char **patterns, int count, struct fault *fault);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "image/image.h"
 #include "start/extract.h"
+#include "start/provide.h"
 #include "start/version.h"
 #include "store/entry.h"
 
@@ -56,7 +57,7 @@ static int mount(const struct request *request, struct fault *fault)
 {
 	CLEANUP(image_close) struct image image = {.fd = -1};
 	CLEANUP(entry_release) struct entry entry = {.lease = -1};
-	if (start_provide(request, &image, &entry, fault) < 0)
+	if (provide(request, &image, &entry, fault) < 0)
 		return -1;
 	image_close(&image);
 	if (print(entry.tree, fault) < 0 || print("\n", fault) < 0)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "base/fault.h"
-#include "start/start.h"
+#include "start/request.h"
 
 /* Whether the request's first argument was a flag that asked for something else than running the app, which is then done
  * and `status` set, or `fault`. A flag that only changes how to run is taken out of the arguments. */

@@ -3,39 +3,14 @@
 
 #include "base/system.h"
 #include "base/text.h"
+#include "start/portable.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* A directory beside the image that stands in for one of the user's, and the variable that says so. */
-struct portable {
-	const char *suffix, *variable, *kept;
-};
-
-static const struct portable portables[] = {
-	{".home", "HOME", "REAL_HOME"},
-	{".config", "XDG_CONFIG_HOME", "REAL_XDG_CONFIG_HOME"},
-	{".share", "XDG_DATA_HOME", "REAL_XDG_DATA_HOME"},
-	{".cache", "XDG_CACHE_HOME", "REAL_XDG_CACHE_HOME"},
-};
-
-static void use_portable(const struct portable *portable, const char *image)
-{
-	char path[PATH_MAX + 16];
-	struct stat stat_of;
-	join(path, sizeof path, image, portable->suffix, (char *)NULL);
-	if (stat(path, &stat_of) < 0 || !S_ISDIR(stat_of.st_mode))
-		return;
-	const char *before = getenv(portable->variable);
-	if (before)
-		setenv(portable->kept, before, 1);
-	setenv(portable->variable, path, 1);
-}
 
 /* The C library that a bundle brings (docs/elf.md) has its modules and locales not where it was built to look for them. Told
  * so only where the machine has none of that kind: no other program then understands these variables. */
@@ -64,8 +39,7 @@ static void set_environment(const struct launch *launch)
 	unsetenv("TARGET_APPIMAGE");
 	unsetenv("TMPRUN_TRACE");
 	use_own_libc(launch);
-	for (size_t i = 0; i < COUNT(portables); i++)
-		use_portable(&portables[i], launch->image);
+	portable_use(launch->image);
 }
 
 /* Why the kernel would not start a program that is there: in words that help. */
