@@ -32,7 +32,7 @@ SOURCES = BUILD / "sources"
 ASAN = BUILD / "asan"
 ENGINE = ROOT / "tmprun" / "engine"
 MACHINES = ("x86_64", "aarch64")
-STUB_LIMIT = 128 << 10
+STUB_LIMIT = 160 << 10
 
 PROGRAMS = ("stub", "tmprun")
 SHARED = ("base", "image", "tree", "store", "gate", "start")

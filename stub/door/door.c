@@ -128,6 +128,7 @@ static bool for_python(const char *word)
 
 int main(int argc, char **argv)
 {
+	foreign_codecs();
 	struct request request = new_request();
 	char *target = getenv("TARGET_APPIMAGE");
 	if (argc < 2) {

@@ -1,8 +1,11 @@
 #define _GNU_SOURCE
 #include "foreign/foreign.h"
 
+#include "foreign/deflate.h"
 #include "foreign/known.h"
 #include "foreign/python.h"
+#include "image/codec.h"
+#include "image/index.h"
 
 int foreign_load(const struct request *request, struct image *image, struct fault *fault)
 {
@@ -12,4 +15,9 @@ int foreign_load(const struct request *request, struct image *image, struct faul
 		return 0;
 	debug_log("nothing is known about this image yet: importing", (char *)NULL);
 	return python_import(request, fault);
+}
+
+void foreign_codecs(void)
+{
+	codec_add(CODEC_ZLIB, &deflate_decoder);
 }

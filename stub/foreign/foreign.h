@@ -9,4 +9,7 @@
 /* Load the index of the request's open image: struct request's `foreign`. */
 int foreign_load(const struct request *request, struct image *image, struct fault *fault);
 
+/* Once, before anything is decoded: the codecs that only images which are no bundles have. */
+void foreign_codecs(void);
+
 #endif

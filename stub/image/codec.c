@@ -9,27 +9,50 @@
 #include <string.h>
 #include <zstd.h>
 
-int codec_zstd(struct codec_state *state, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault)
+static int copy(void **own, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault)
 {
-	if (!state->zstd && !(state->zstd = ZSTD_createDCtx()))
+	(void)own;
+	if (in_size != out_size)
+		return BAD_IMAGE(fault, "damaged frame (stored)");
+	memcpy(out, in, in_size);
+	return 0;
+}
+
+static int decode_zstd(void **own, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault)
+{
+	if (!*own && !(*own = ZSTD_createDCtx()))
 		return FAILED(fault, "no memory for the decoder");
 	/* Straight into a buffer of the promised size: a frame's window, however large it says it is, is never allocated. */
-	size_t got = ZSTD_decompressDCtx(state->zstd, out, out_size, in, in_size);
+	size_t got = ZSTD_decompressDCtx(*own, out, out_size, in, in_size);
 	return got == out_size ? 0 : BAD_IMAGE(fault, "damaged frame (zstd)");
+}
+
+static void leave_zstd(void *own)
+{
+	ZSTD_freeDCtx(own);
+}
+
+static struct decoder decoders[CODECS] = {
+	[CODEC_STORED] = {.decode = copy},
+	[CODEC_ZSTD] = {.decode = decode_zstd, .leave = leave_zstd},
+};
+
+void codec_add(enum codec codec, const struct decoder *decoder)
+{
+	decoders[codec] = *decoder;
+}
+
+int codec_plain(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t out_size,
+		struct fault *fault)
+{
+	if (!decoders[codec].decode)
+		return BAD_IMAGE(fault, "this image needs tmprun to start it (its codec is not in this program)");
+	return decoders[codec].decode(&state->decoders[codec], in, in_size, out, out_size, fault);
 }
 
 int codec_decode(struct codec_state *state, const struct frame *frame, size_t which, void *plain, struct fault *fault)
 {
-	const void *stored = state->stored[which].bytes;
-	if (frame->codec == CODEC_ZSTD)
-		return codec_zstd(state, stored, frame->stored, plain, frame->plain, fault);
-	if (frame->codec == CODEC_ZLIB && codec_zlib)
-		return codec_zlib(state, stored, frame->stored, plain, frame->plain, fault);
-	if (frame->codec == CODEC_STORED) {
-		memcpy(plain, stored, frame->stored);
-		return 0;
-	}
-	return BAD_IMAGE(fault, "this image needs tmprun to start it (its codec is not in this program)");
+	return codec_plain(state, frame->codec, state->stored[which].bytes, frame->stored, plain, frame->plain, fault);
 }
 
 static int read_stored(struct stored *stored, int fd, uint64_t offset, size_t size, struct fault *fault)
@@ -71,9 +94,9 @@ int codec_read(struct codec_state *state, int fd, uint64_t base, const struct fr
 
 void codec_free(struct codec_state *state)
 {
-	ZSTD_freeDCtx(state->zstd);
-	if (codec_zlib_free)
-		codec_zlib_free(state);
+	for (size_t i = 0; i < CODECS; i++)
+		if (state->decoders[i])
+			decoders[i].leave(state->decoders[i]);
 	for (size_t i = 0; i < COUNT(state->stored); i++)
 		free(state->stored[i].bytes);
 	*state = (struct codec_state){0};

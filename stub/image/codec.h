@@ -10,8 +10,7 @@
 
 /* What one thread needs to decode; zeroed to begin with. Made when first needed, so that a start without a codec pays nothing. */
 struct codec_state {
-	void *zstd;
-	void *zlib;
+	void *decoders[CODECS]; /* each decoder's own */
 	struct stored {
 		void *bytes; /* a frame's stored ones */
 		size_t room;
@@ -28,12 +27,17 @@ int codec_decode(struct codec_state *state, const struct frame *frame, size_t wh
 int codec_read(struct codec_state *state, int fd, uint64_t base, const struct frame *frame, void *plain, struct fault *fault);
 void codec_free(struct codec_state *state);
 
-/* A whole zstd frame from one buffer into another of exactly the plain size. */
-int codec_zstd(struct codec_state *state, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault);
+/* A whole frame from one buffer into another of exactly the plain size. */
+int codec_plain(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t out_size,
+		struct fault *fault);
 
-/* Only the front door has DEFLATE (codec_zlib.c): a bundle needs none, and the stub should be small. */
-__attribute__((weak)) int codec_zlib(struct codec_state *state, const void *in, size_t in_size, void *out, size_t out_size,
-				     struct fault *fault);
-__attribute__((weak)) void codec_zlib_free(struct codec_state *state);
+/* How frames of one codec are decoded. `own` is NULL until `decode` has made there what it needs; `leave` frees that. */
+struct decoder {
+	int (*decode)(void **own, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault);
+	void (*leave)(void *own);
+};
+
+/* Have one more, before any thread decodes: the front door brings what bundles do not need, so that the stub is small. */
+void codec_add(enum codec codec, const struct decoder *decoder);
 
 #endif

@@ -93,7 +93,7 @@ static int load_table(struct image *image, const struct footer *footer, struct f
 	if (head[0] != INDEX_FRAME || head[1] != footer->stored)
 		return BAD_IMAGE(fault, "damaged bundle (no index before its footer); download it again");
 	struct codec_state codec = {0};
-	int result = codec_zstd(&codec, stored + FRAME_HEAD, footer->stored, table, footer->plain, fault);
+	int result = codec_plain(&codec, CODEC_ZSTD, stored + FRAME_HEAD, footer->stored, table, footer->plain, fault);
 	codec_free(&codec);
 	if (result < 0)
 		return -1;

@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "start/start.h"
 
+#include "base/fault.h"
 #include "base/system.h"
+#include "image/image.h"
 #include "start/flags.h"
 #include "start/launch.h"
 #include "start/provide.h"
+#include "store/entry.h"
 
 static int run(const struct request *request, struct fault *fault)
 {
