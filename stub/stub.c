@@ -1,5 +1,6 @@
 /* The program at the head of every bundle: it starts the bundle that it is part of. */
 #define _GNU_SOURCE
+#include "base/environment.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -8,7 +9,6 @@
 #include "start/start.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -49,9 +49,10 @@ int main(int argc, char **argv)
 	struct request request = {.typed = argc > 0 ? argv[0] : "", .path = "/proc/self/exe", .index_fd = -1, .self = true,
 				  .arguments = argc > 0 ? argv + 1 : argv, .count = argc > 0 ? argc - 1 : 0,
 				  .foreign = no_foreign, .section = own_section};
-	const char *target = getenv("TARGET_APPIMAGE");
+	environment_read(&request.environment);
+	const char *target = environment_text(&request.environment, TARGET_APPIMAGE);
 	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (target && *target) {
+	if (target) {
 		request.path = target;
 		request.self = false;
 		absolute_path(target, request.shown, sizeof request.shown);

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,15 +42,16 @@ int fault_report(const struct fault *fault)
 	return fault->status;
 }
 
-bool debug_wanted(void)
+static bool debug_is_on;
+
+void debug_choose(const char *level)
 {
-	const char *level = getenv("TMPRUN_LOG");
-	return level && strcmp(level, "debug") == 0;
+	debug_is_on = level && strcmp(level, "debug") == 0;
 }
 
 void debug_log(const char *first, ...)
 {
-	if (!debug_wanted())
+	if (!debug_is_on)
 		return;
 	char text[1000];
 	va_list rest;

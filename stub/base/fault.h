@@ -2,7 +2,6 @@
 #ifndef TMPRUN_BASE_FAULT_H
 #define TMPRUN_BASE_FAULT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 enum { EXIT_CANNOT_EXECUTE = 126, EXIT_FAILED = 127 };
@@ -27,9 +26,10 @@ int fault_set(struct fault *fault, enum fault_kind kind, int status, ...) __attr
 /* Print "tmprun: TEXT" on stderr, unprintable bytes as '?', in one write; returns the fault's status. */
 int fault_report(const struct fault *fault);
 
-/* TMPRUN_LOG=debug: join the strings up to a NULL and print them on stderr as one line. */
+/* Turn the debug log on when `level`, which may be NULL, is "debug". It is off to begin with. */
+void debug_choose(const char *level);
+/* Join the strings up to a NULL and print them on stderr as one line, when it is on. */
 void debug_log(const char *first, ...) __attribute__((sentinel));
-bool debug_wanted(void);
 
 /* What an errno means, in a few words. (The C library's table has 2 KB more than we need.) */
 const char *reason_text(int reason);

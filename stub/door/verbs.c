@@ -55,7 +55,7 @@ static int verb_verify(struct request *request)
 static int verb_roots(struct request *request)
 {
 	struct roots roots;
-	roots_list(&roots, request->store, request->extract_and_run);
+	roots_list(&roots, &request->environment, request->store, request->extract_and_run);
 	for (unsigned i = 0; i < roots.count; i++) {
 		const struct root *root = &roots.list[i];
 		struct fault reason = {0};

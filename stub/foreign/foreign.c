@@ -11,7 +11,7 @@ int foreign_load(const struct request *request, struct image *image, struct faul
 {
 	if (request->again)
 		return BAD_IMAGE(fault, "is no image that tmprun knows");
-	if (known_load(image))
+	if (known_load(image, &request->environment))
 		return 0;
 	debug_log("nothing is known about this image yet: importing", (char *)NULL);
 	return python_import(request, fault);

@@ -13,12 +13,12 @@
 #include <string.h>
 
 /* The disk cache's record of the image: 1 with its path in `out`, else 0. */
-static int known_as(const struct image *image, char out[PATH_MAX])
+static int known_as(const struct image *image, const struct environment *environment, char out[PATH_MAX])
 {
 	struct root cache;
 	struct fault reason = {0};
 	char identity[IDENTITY_SIZE], text[128];
-	if (!roots_cache(&cache))
+	if (!roots_cache(&cache, environment))
 		return 0;
 	CLEANUP(close_fd) int fd = root_open(&cache, false, &reason);
 	if (fd < 0)
@@ -59,8 +59,8 @@ static bool load_known(struct image *image, const char *path)
 	return true;
 }
 
-bool known_load(struct image *image)
+bool known_load(struct image *image, const struct environment *environment)
 {
 	char path[PATH_MAX];
-	return known_as(image, path) && load_known(image, path);
+	return known_as(image, environment, path) && load_known(image, path);
 }

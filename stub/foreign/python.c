@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "start/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +89,7 @@ int python_become(const char *const *arguments, struct fault *fault)
 int python_import(const struct request *request, struct fault *fault)
 {
 	char saved[24];
-	CLEANUP(free_pointer) const char **argv = calloc((size_t)request->count + 16, sizeof *argv);
+	CLEANUP(free_pointer) const char **argv = calloc((size_t)request->count + OPTION_WORDS_MAX + 16, sizeof *argv);
 	if (!argv)
 		return FAILED(fault, "no memory");
 	size_t used = 0;
@@ -98,20 +99,7 @@ int python_import(const struct request *request, struct fault *fault)
 	argv[used++] = saved;
 	argv[used++] = "--then";
 	argv[used++] = request->verb;
-	if (request->store) {
-		argv[used++] = "--store";
-		argv[used++] = request->store;
-	}
-	if (request->fill) {
-		argv[used++] = "--fill";
-		argv[used++] = request->fill;
-	}
-	if (request->verify)
-		argv[used++] = "--verify";
-	if (request->directory) {
-		argv[used++] = "--into";
-		argv[used++] = request->directory;
-	}
+	used += options_hand_on(request, argv + used);
 	argv[used++] = "--";
 	argv[used++] = request->typed;
 	/* A flag that --appimage-extract-and-run took out of the arguments is put back for whoever parses them next. */

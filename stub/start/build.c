@@ -115,7 +115,7 @@ struct building {
 	const struct root *root;
 	const struct shelves *shelves;
 	const struct image *image;
-	const char *source;
+	const struct request *request;
 	enum fill_mode mode;
 	char key[KEY_LENGTH + 1];  /* the entry's name */
 	struct retarget retarget;
@@ -130,7 +130,7 @@ static struct tree tree_of(const struct building *job, int root)
 static int fill_gated(const struct building *job, int entry, int root, struct fault *fault)
 {
 	char trace[PATH_MAX];
-	layout_trace(job->image->index.key_text, trace);
+	layout_trace(job->image->index.key_text, &job->request->environment, trace);
 	struct gate gate = {.image = job->image, .tree = tree_of(job, root), .mode = job->mode, .entry = entry, .key = job->key, .trace = trace};
 	return gate_start(&gate, fault);
 }
@@ -150,7 +150,7 @@ static int build_tree(const struct building *job, int entry, struct fault *fault
 	if (mkdirat(entry, ENTRY_TREE, 0700) < 0)
 		return BAD_STORE(fault, reason_text(errno));
 	CLEANUP(close_fd) int root = openat(entry, ENTRY_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (root < 0 || write_entry(entry, job->image, job->source) < 0)
+	if (root < 0 || write_entry(entry, job->image, job->request->shown) < 0)
 		return BAD_STORE(fault, reason_text(errno));
 	return job->mode == FILL_EAGER ? fill_eagerly(job, entry, root, fault) : fill_gated(job, entry, root, fault);
 }
@@ -229,14 +229,14 @@ static int find_or_build(struct building *job, struct entry *entry, struct fault
 	return BAD_STORE(fault, "what was unpacked there is gone again at once");
 }
 
-int build_provide(const struct root *root, const struct image *image, const char *source, enum fill_mode mode, struct entry *entry,
-		  struct fault *fault)
+int build_provide(const struct request *request, const struct root *root, const struct image *image, enum fill_mode mode,
+		  struct entry *entry, struct fault *fault)
 {
 	CLEANUP(close_fd) int fd = root_open(root, true, fault);
 	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
 	if (fd < 0 || !root_allows_programs(fd, fault) || shelves_open(&shelves, fd, fault) < 0)
 		return -1;
-	struct building job = {.root = root, .shelves = &shelves, .image = image, .source = source, .mode = mode};
+	struct building job = {.root = root, .shelves = &shelves, .image = image, .request = request, .mode = mode};
 	char stamps[STAMPS_SIZE];
 	stamps_take(&image->index, stamps);
 	retarget_plan(&job.retarget, &image->index, root->path, job.key);

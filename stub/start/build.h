@@ -5,12 +5,13 @@
 #include "base/fault.h"
 #include "gate/mode.h"
 #include "image/image.h"
+#include "start/request.h"
 #include "store/entry.h"
 #include "store/roots.h"
 
-/* The entry for `image`, whose index is loaded: found by its key, or built, in the way that `mode` says. `source` is the
- * image's path, for people. */
-int build_provide(const struct root *root, const struct image *image, const char *source, enum fill_mode mode, struct entry *entry,
-		  struct fault *fault);
+/* The entry for `image`, the request's, whose index is loaded: found in `root` by its key, or built there, in the way that `mode`
+ * says. */
+int build_provide(const struct request *request, const struct root *root, const struct image *image, enum fill_mode mode,
+		  struct entry *entry, struct fault *fault);
 
 #endif

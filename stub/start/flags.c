@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "start/flags.h"
 
+#include "base/environment.h"
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
@@ -11,7 +12,6 @@
 #include "store/entry.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -97,8 +97,7 @@ static int act(struct request *request, const char *flag, struct fault *fault)
 bool flags_answer(struct request *request, int *status, struct fault *fault)
 {
 	static const char prefix[] = "--appimage-";
-	const char *forced = getenv("APPIMAGE_EXTRACT_AND_RUN");
-	request->extract_and_run = forced && *forced;
+	request->extract_and_run = environment_text(&request->environment, APPIMAGE_EXTRACT_AND_RUN);
 	if (request->count == 0 || strncmp(request->arguments[0], prefix, sizeof prefix - 1) != 0)
 		return false;
 	const char *flag = request->arguments[0] + sizeof prefix - 1;

@@ -36,10 +36,10 @@ static void set_environment(const struct launch *launch)
 	else
 		unsetenv("OWD"); /* that of an app which started us */
 	/* It named this image; a bundle that the app starts must not take it for its own. */
-	unsetenv("TARGET_APPIMAGE");
-	unsetenv("TMPRUN_TRACE");
+	unsetenv(variable_name(TARGET_APPIMAGE));
+	unsetenv(variable_name(TMPRUN_TRACE));
 	use_own_libc(launch);
-	portable_use(launch->image);
+	portable_use(launch->image, launch->environment);
 }
 
 /* Why the kernel would not start a program that is there: in words that help. */

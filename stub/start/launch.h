@@ -4,11 +4,13 @@
 
 #include <stdbool.h>
 
+#include "base/environment.h"
 #include "base/fault.h"
 
 enum { LEASE_FD = 60 }; /* out of the way of LISTEN_FDS and shells, yet in a process's first 64: no larger table is needed */
 
 struct launch {
+	const struct environment *environment; /* as it was when we were started */
 	const char *image; /* absolute path of the original file */
 	const char *typed; /* as the user wrote it: ARGV0 and AppRun's argv[0] */
 	const char *tree;  /* the AppDir */

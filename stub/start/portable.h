@@ -2,7 +2,9 @@
 #ifndef TMPRUN_START_PORTABLE_H
 #define TMPRUN_START_PORTABLE_H
 
+#include "base/environment.h"
+
 /* Point the environment to those of the image at this path that are there. */
-void portable_use(const char *image);
+void portable_use(const char *image, const struct environment *environment);
 
 #endif

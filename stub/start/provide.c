@@ -1,12 +1,12 @@
 #define _GNU_SOURCE
 #include "start/provide.h"
 
+#include "base/environment.h"
 #include "base/text.h"
 #include "gate/mode.h"
 #include "start/build.h"
 #include "store/roots.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -26,13 +26,13 @@ static int build_somewhere(const struct request *request, const struct roots *ro
 			   struct entry *entry, struct fault *fault)
 {
 	char tried[sizeof fault->text] = "";
-	int mode = gate_mode(request->fill ? request->fill : getenv("TMPRUN_FILL"));
+	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);
 	if (mode < 0)
 		return FAILED(fault, "unknown way to fill it; TMPRUN_FILL and --fill know auto, eager, background and demand");
 	for (unsigned i = 0; i < roots->count; i++) {
 		const struct root *root = &roots->list[i];
 		struct fault reason = {0};
-		if (build_provide(root, image, request->shown, (enum fill_mode)mode, entry, &reason) == 0)
+		if (build_provide(request, root, image, (enum fill_mode)mode, entry, &reason) == 0)
 			return 0;
 		if (reason.kind != FAULT_STORE) {
 			*fault = reason;
@@ -48,7 +48,7 @@ static int build_somewhere(const struct request *request, const struct roots *ro
 int provide(const struct request *request, struct image *image, struct entry *entry, struct fault *fault)
 {
 	struct roots roots;
-	roots_list(&roots, request->store, request->extract_and_run);
+	roots_list(&roots, &request->environment, request->store, request->extract_and_run);
 	if (image_open(image, request->path, fault) < 0)
 		return -1;
 	if (!request->verify && find_warm(image, &roots, entry))

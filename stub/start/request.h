@@ -5,10 +5,12 @@
 #include <limits.h>
 #include <stdbool.h>
 
+#include "base/environment.h"
 #include "base/fault.h"
 #include "image/image.h"
 
 struct request {
+	struct environment environment;
 	const char *typed;     /* the image as the user named it, for messages and ARGV0 */
 	const char *path;      /* what to open */
 	char shown[PATH_MAX];  /* its absolute path: APPIMAGE */
@@ -19,6 +21,7 @@ struct request {
 	const char *store;     /* --store, or NULL */
 	const char *fill;      /* --fill, or NULL */
 	const char *directory; /* where an extraction goes, or NULL */
+	const char *signals;   /* which the caller had ignored, when we came through Python; or NULL */
 	const char *verb;      /* what the front door is doing, for the way through Python and back */
 	bool extract_and_run;
 	bool flag_taken;       /* --appimage-extract-and-run was taken out of the arguments */

@@ -18,7 +18,7 @@ static int run(const struct request *request, struct fault *fault)
 	char identity[IDENTITY_SIZE];
 	image_identity(&image.known_as, identity);
 	image_close(&image);
-	struct launch app = {.image = request->shown, .typed = request->typed, .tree = entry.tree, .lease = entry.lease, .bare = entry.bare,
+	struct launch app = {.environment = &request->environment, .image = request->shown, .typed = request->typed, .tree = entry.tree, .lease = entry.lease, .bare = entry.bare,
 			     .arguments = request->arguments, .count = request->count};
 	launch(&app, fault);
 	if (fault->kind == FAULT_IMAGE)

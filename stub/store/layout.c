@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -115,17 +114,17 @@ bool layout_image(const char *root, const char *name, char out[PATH_MAX])
 	return join(out, PATH_MAX, root, "/" VERSION "/" IMAGE "/", name, (char *)NULL);
 }
 
-void layout_trace(const char *key, char out[PATH_MAX])
+void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX])
 {
 	struct root cache;
 	struct fault ignored = {0};
-	const char *chosen = getenv("TMPRUN_TRACE");
+	const char *chosen = environment_text(environment, TMPRUN_TRACE);
 	out[0] = '\0';
-	if (chosen && *chosen) {
+	if (chosen) {
 		absolute_path(chosen, out, PATH_MAX); /* the filler is not where the app is */
 		return;
 	}
-	CLEANUP(close_fd) int fd = roots_cache(&cache) ? root_open(&cache, true, &ignored) : -1;
+	CLEANUP(close_fd) int fd = roots_cache(&cache, environment) ? root_open(&cache, true, &ignored) : -1;
 	CLEANUP(close_fd) int version = fd < 0 ? -1 : open_or_make(fd, VERSION);
 	CLEANUP(close_fd) int traces = version < 0 ? -1 : open_or_make(version, TRACE);
 	if (traces >= 0)

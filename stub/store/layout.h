@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/environment.h"
 #include "base/fault.h"
 #include "base/sha256.h"
 
@@ -52,6 +53,6 @@ ssize_t layout_read_known(int root, const char *identity, char *out, size_t size
 bool layout_image(const char *root, const char *name, char out[PATH_MAX]);
 
 /* Where the start-up trace of the image with this key is kept; "" when there is no place for it. */
-void layout_trace(const char *key, char out[PATH_MAX]);
+void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX]);
 
 #endif

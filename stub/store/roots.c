@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -28,12 +27,6 @@ enum { RESERVE = 16 << 20 };
 #define ONLY_TMPFS ((struct root){.only_tmpfs = true})
 #define OF_THE_USER ((struct root){.make_above = true})
 
-static const char *absolute(const char *variable)
-{
-	const char *path = getenv(variable);
-	return path && path[0] == '/' ? path : NULL; /* relative ones are to be ignored: XDG Base Directory Specification */
-}
-
 static void add(struct roots *roots, const char *parent, const char *name, struct root kind)
 {
 	if (!parent || roots->count == ROOTS_MAX)
@@ -44,49 +37,70 @@ static void add(struct roots *roots, const char *parent, const char *name, struc
 		roots->count++;
 }
 
-static void add_cache(struct roots *roots)
+static void add_cache(struct roots *roots, const struct environment *environment)
 {
 	char cache[PATH_MAX];
-	const char *home = absolute("HOME");
-	if (absolute("XDG_CACHE_HOME"))
-		add(roots, absolute("XDG_CACHE_HOME"), "/tmprun", OF_THE_USER);
+	const char *home = environment_path(environment, HOME), *named = environment_path(environment, XDG_CACHE_HOME);
+	if (named)
+		add(roots, named, "/tmprun", OF_THE_USER);
 	else if (home && strcmp(home, "/") != 0 && join(cache, sizeof cache, home, "/.cache", (char *)NULL))
 		add(roots, cache, "/tmprun", OF_THE_USER);
 }
 
-bool roots_cache(struct root *root)
+/* Whoever names it, and for whatever: a root in XDG_RUNTIME_DIR is looked at as one. */
+static void mark_runtime(struct roots *roots, const struct environment *environment)
+{
+	const char *runtime = environment_path(environment, XDG_RUNTIME_DIR);
+	size_t length = runtime ? strlen(runtime) : 0;
+	for (unsigned i = 0; runtime && i < roots->count; i++)
+		roots->list[i].in_runtime =
+			strncmp(roots->list[i].path, runtime, length) == 0 && strcmp(roots->list[i].path + length, "/tmprun") == 0;
+}
+
+bool roots_cache(struct root *root, const struct environment *environment)
 {
 	struct roots one = {0};
-	add_cache(&one);
+	add_cache(&one, environment);
+	mark_runtime(&one, environment);
 	*root = one.list[0];
 	return one.count == 1;
 }
 
-void roots_list(struct roots *roots, const char *chosen, bool extract_and_run)
+static void add_chosen(struct roots *roots, const char *chosen)
 {
-	char name[40] = "/tmprun-", number[24];
+	char here[PATH_MAX];
+	if (chosen[0] == '/')
+		add(roots, chosen, "", OF_THE_USER);
+	else if (getcwd(here, sizeof here) && join(here + strlen(here), sizeof here - strlen(here), "/", chosen, (char *)NULL))
+		add(roots, here, "", OF_THE_USER);
+}
+
+static void add_usual(struct roots *roots, const struct environment *environment, bool extract_and_run)
+{
+	char name[40], number[24];
 	join(name, sizeof name, "/tmprun-", decimal(number, geteuid()), (char *)NULL);
-	*roots = (struct roots){0};
-	if (!chosen)
-		chosen = getenv("TMPRUN_STORE");
-	if (chosen && *chosen) {
-		char here[PATH_MAX];
-		if (chosen[0] == '/')
-			add(roots, chosen, "", OF_THE_USER);
-		else if (getcwd(here, sizeof here) && join(here + strlen(here), sizeof here - strlen(here), "/", chosen, (char *)NULL))
-			add(roots, here, "", OF_THE_USER);
-		return;
-	}
-	const char *temporary = absolute("TMPDIR");
-	add(roots, absolute("APPIMAGE_TARGET_DIR"), name, ANY);
+	const char *temporary = environment_path(environment, TMPDIR);
+	add(roots, environment_path(environment, APPIMAGE_TARGET_DIR), name, ANY);
 	if (extract_and_run)
 		add(roots, temporary, name, ANY);
-	add(roots, absolute("XDG_RUNTIME_DIR"), "/tmprun", ANY);
+	add(roots, environment_path(environment, XDG_RUNTIME_DIR), "/tmprun", ANY);
 	add(roots, "/dev/shm", name, ONLY_TMPFS);
 	add(roots, temporary ? temporary : "/tmp", name, ONLY_TMPFS);
-	add_cache(roots);
+	add_cache(roots, environment);
 	add(roots, temporary, name, ANY);
 	add(roots, "/var/tmp", name, ANY);
+}
+
+void roots_list(struct roots *roots, const struct environment *environment, const char *chosen, bool extract_and_run)
+{
+	*roots = (struct roots){0};
+	if (!chosen)
+		chosen = environment_text(environment, TMPRUN_STORE);
+	if (chosen && *chosen)
+		add_chosen(roots, chosen);
+	else
+		add_usual(roots, environment, extract_and_run);
+	mark_runtime(roots, environment);
 }
 
 bool root_is_tmpfs(int fd)
@@ -133,10 +147,11 @@ static const char *make_directory(const char *path, unsigned levels, bool only_t
 /* XDG_RUNTIME_DIR itself must be ours, too: after `sudo -E` it is another's. */
 static int check_runtime_directory(const struct root *root, struct fault *fault)
 {
-	const char *runtime = absolute("XDG_RUNTIME_DIR");
 	struct stat stat;
-	if (!runtime || strncmp(root->path, runtime, strlen(runtime)) != 0 || strcmp(root->path + strlen(runtime), "/tmprun") != 0)
+	char runtime[PATH_MAX];
+	if (!root->in_runtime)
 		return 0;
+	join(runtime, strlen(root->path) - strlen("/tmprun") + 1, root->path, (char *)NULL);
 	if (lstat(runtime, &stat) < 0)
 		return BAD_STORE(fault, reason_text(errno));
 	if (!S_ISDIR(stat.st_mode))

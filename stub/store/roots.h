@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/environment.h"
 #include "base/fault.h"
 
 enum { ROOTS_MAX = 9 };
@@ -14,6 +15,7 @@ struct root {
 	char path[PATH_MAX]; /* our own directory in it, absolute */
 	bool only_tmpfs;     /* to be used only when it is a tmpfs */
 	bool make_above;     /* the directory that it lies in is the user's, too, and made when missing */
+	bool in_runtime;     /* the directory that it lies in is XDG_RUNTIME_DIR */
 };
 
 struct roots {
@@ -23,10 +25,10 @@ struct roots {
 
 /* Fill in the candidates in order, without touching the file system. `chosen` is --store's argument or NULL; with
  * `extract_and_run` the user's TMPDIR comes first. */
-void roots_list(struct roots *roots, const char *chosen, bool extract_and_run);
+void roots_list(struct roots *roots, const struct environment *environment, const char *chosen, bool extract_and_run);
 
 /* The one that is also the disk cache of what is known about foreign images; false when there is no home for it. */
-bool roots_cache(struct root *root);
+bool roots_cache(struct root *root, const struct environment *environment);
 
 /* Open our directory in `root`, when it is there and ours alone: its descriptor; -1 with the reason in `fault`.
  * With `create` it is made first. */
