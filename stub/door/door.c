@@ -81,7 +81,7 @@ static bool for_python(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct request request = {.index_fd = -1, .foreign = foreign_load, .section = python_section, .same = same_tree, .verb = "run"};
+	struct request request = {.index_fd = -1, .foreign = foreign_load, .tell = python_tell, .same = same_tree, .verb = "run"};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {

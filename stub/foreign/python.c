@@ -110,7 +110,7 @@ int python_import(const struct request *request, struct fault *fault)
 	return python_become(argv, fault);
 }
 
-int python_section(const struct request *request, const char *what, struct fault *fault)
+int python_tell(const struct request *request, const char *what, struct fault *fault)
 {
 	const char *arguments[] = {"@section", what, request->path, NULL};
 	return python_become(arguments, fault);

@@ -12,7 +12,7 @@ int python_become(const char *const *arguments, struct fault *fault);
 int python_import(const struct request *request, struct fault *fault);
 
 /* Ask the command line for an ELF section, or the payload's offset, of the request's image. */
-int python_section(const struct request *request, const char *what, struct fault *fault);
+int python_tell(const struct request *request, const char *what, struct fault *fault);
 
 /* CPython ignores SIGPIPE and SIGXFSZ from its first moment: the image that it execs would inherit that. These carry the
  * caller's choice past it as text, and put it back. */

@@ -48,7 +48,7 @@ static int print_offset(const struct request *request, struct fault *fault)
 		return -1;
 	int bundle = image_load_bundle(&image, fault);
 	if (bundle <= 0)
-		return bundle < 0 ? -1 : request->section(request, "offset", fault);
+		return bundle < 0 ? -1 : request->tell(request, "offset", fault);
 	return print(decimal(number, image.base), fault) < 0 ? -1 : print("\n", fault);
 }
 
@@ -82,9 +82,9 @@ static int act(struct request *request, const char *flag, struct fault *fault)
 	if (strcmp(flag, "extract") == 0)
 		return extract(request, "squashfs-root", request->count > 1 ? request->arguments + 1 : NULL, request->count - 1, fault);
 	if (strcmp(flag, "updateinformation") == 0 || strcmp(flag, "updateinfo") == 0)
-		return request->section(request, "updateinformation", fault);
+		return request->tell(request, "updateinformation", fault);
 	if (strcmp(flag, "signature") == 0)
-		return request->section(request, "signature", fault);
+		return request->tell(request, "signature", fault);
 	if (strncmp(flag, portable, sizeof portable - 1) == 0) {
 		static const char *const kinds[] = {"home", "config", "share", "cache"};
 		for (size_t i = 0; i < COUNT(kinds); i++)

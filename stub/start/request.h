@@ -33,8 +33,9 @@ struct request {
 	int (*foreign)(const struct request *request, struct image *image, struct fault *fault);
 	/* Whether the tree in that directory is what the image says; only with `verify`. */
 	bool (*same)(const struct image *image, const char *tree);
-	/* Prints what `flag` asks about the image that this program cannot answer itself; returns the exit status. */
-	int (*section)(const struct request *request, const char *flag, struct fault *fault);
+	/* Prints what a --appimage-* flag asks that stands in no index: "updateinformation", "signature", or the "offset" of a payload
+	 * that is no bundle's. 0, or -1. */
+	int (*tell)(const struct request *request, const char *what, struct fault *fault);
 };
 
 /* Open the image and load its index, wherever that comes from. */
