@@ -110,10 +110,10 @@ const char *listing_next(struct listing *listing)
 			listing->at = 0;
 			listing->end = (int)got;
 		}
-		const struct listed *entry = (const void *)(listing->bytes + listing->at);
-		listing->at += entry->length;
-		if (strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0)
-			return entry->name;
+		const struct listed *found = (const void *)(listing->bytes + listing->at);
+		listing->at += found->length;
+		if (strcmp(found->name, ".") != 0 && strcmp(found->name, "..") != 0)
+			return found->name;
 	}
 }
 

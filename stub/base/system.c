@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-void *table(size_t count, size_t size)
+void *zeroed(size_t count, size_t size)
 {
 	return calloc(count ? count : 1, size);
 }

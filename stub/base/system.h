@@ -12,7 +12,7 @@
 void free_pointer(void *pointer_to_pointer);
 
 /* Zeroed room for `count` things, also for none; NULL when there is no memory. */
-void *table(size_t count, size_t size);
+void *zeroed(size_t count, size_t size);
 
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t now_us(void);

@@ -22,7 +22,7 @@
 struct verify {
 	struct tree tree;
 	struct retarget retarget; /* what the tree may be like where this machine lacks an interpreter */
-	bool quiet;
+	bool silent;
 	atomic_int differences;
 };
 
@@ -30,7 +30,7 @@ static void differs(struct verify *verify, uint32_t number, const char *how)
 {
 	char line[MAX_PATH + 64], path[MAX_PATH + 1];
 	atomic_fetch_add(&verify->differences, 1);
-	if (verify->quiet)
+	if (verify->silent)
 		return;
 	index_path(verify->tree.index, number, path);
 	join(line, sizeof line, path, ": ", how, "\n", (char *)NULL);
@@ -148,13 +148,13 @@ static int compare_holes(struct verify *verify, struct place *place, uint32_t nu
 	return 0;
 }
 
-int verify_tree(const struct image *image, const char *path, bool quiet, struct fault *fault)
+int verify_tree(const struct image *image, const char *path, bool silent, struct fault *fault)
 {
 	CLEANUP(place_leave) struct place place = NOWHERE;
 	CLEANUP(close_fd) int root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (root < 0)
 		return FAILED(fault, path, ": ", reason_text(errno));
-	struct verify verify = {.tree = {.index = &image->index, .root = root, .sealed = true}, .quiet = quiet};
+	struct verify verify = {.tree = {.index = &image->index, .root = root, .sealed = true}, .silent = silent};
 	verify.retarget = (struct retarget){.index = &image->index, .lacking = UINT32_MAX};
 	absolute_path(path, verify.retarget.tree, sizeof verify.retarget.tree);
 	for (uint32_t n = 0; n < image->index.head->nodes; n++) {

@@ -8,7 +8,7 @@
 #include "image/image.h"
 
 /* Compare the directory `path`, built in the store's way, with the image, whose index is loaded. Each difference is printed
- * on stdout as a line, unless `quiet`. The number of differences, or -1. */
-int verify_tree(const struct image *image, const char *path, bool quiet, struct fault *fault);
+ * on stdout as a line, unless `silent`. The number of differences, or -1. */
+int verify_tree(const struct image *image, const char *path, bool silent, struct fault *fault);
 
 #endif

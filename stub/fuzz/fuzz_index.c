@@ -1,6 +1,5 @@
 /* Whatever bytes it is given, index_load refuses them, or makes an index in which every number is in range. */
 #include "base/fault.h"
-#include "base/system.h"
 #include "image/index.h"
 #include "image/index_load.h"
 #include "tree/plan.h"
@@ -27,11 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct fault fault = {0};
 	struct index index;
-	void *table = malloc(size ? size : 1);
-	if (!table)
+	void *copy = malloc(size ? size : 1);
+	if (!copy)
 		return 0;
-	memcpy(table, bytes, size);
-	if (index_load(&index, table, size, &fault) == 0)
+	memcpy(copy, bytes, size);
+	if (index_load(&index, copy, size, &fault) == 0)
 		use(&index);
 	index_free(&index);
 	return 0;

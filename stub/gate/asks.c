@@ -51,7 +51,7 @@ void mind_the_time(struct filler *filler)
 	atomic_store(&shared->waiting_since, since);
 	if (!since)
 		return;
-	long patience = gate_break_time();
-	if (patience > 0 && now_us() - since > (uint64_t)patience * 750000)
+	long allowed = gate_break_time();
+	if (allowed > 0 && now_us() - since > (uint64_t)allowed * 750000)
 		give_up(filler, "it takes too long; try again with TMPRUN_FILL=eager");
 }

@@ -36,14 +36,14 @@
 
 enum {
 	TAKEOVER_US = (MISSED_BEATS + 2) * BEAT_MS * 1000, /* a filler that is no more may have been deaf for so long */
-	QUIET_MS = 3000, /* how often it is asked whether anybody still uses the tree */
+	LOOK_EVERY_US = 3000000, /* how often it is asked whether anybody still uses the tree */
 };
 
 static _Noreturn void leave(struct filler *filler, bool with_entry)
 {
 	trace_save(filler->gate->trace, filler->index, filler->opened, filler->opened_count, filler->hot, filler->hot_count);
 	if (with_entry)
-		entry_remove(filler->gate->entry, filler->gate->key); /* when it is gone the trace is there */
+		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
 	guard_dismiss(filler);
 	_exit(0);
 }
@@ -74,16 +74,16 @@ static void order_frames(struct filler *filler)
 static bool filler_init(struct filler *filler, struct gate *gate)
 {
 	const struct index_head *head = gate->image->index.head;
-	*filler = (struct filler){.gate = gate, .index = &gate->image->index, .guard_pipe = -1, .patience = QUIET_MS * 1000u,
+	*filler = (struct filler){.gate = gate, .index = &gate->image->index, .guard_pipe = -1, .look_every = LOOK_EVERY_US,
 				  .job_tickets = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)};
-	filler->frames = table(head->frames, 1);
-	filler->jobs = table(head->segments, sizeof *filler->jobs);
-	filler->asked = table(head->nodes, 1);
-	filler->opened = table(head->nodes, sizeof *filler->opened);
-	filler->opened_at = table(head->nodes, sizeof *filler->opened_at);
-	filler->written = table(head->segments, 1);
-	filler->order = table(head->frames, sizeof *filler->order);
-	filler->hot = table(head->nodes, sizeof *filler->hot);
+	filler->frames = zeroed(head->frames, 1);
+	filler->jobs = zeroed(head->segments, sizeof *filler->jobs);
+	filler->asked = zeroed(head->nodes, 1);
+	filler->opened = zeroed(head->nodes, sizeof *filler->opened);
+	filler->opened_at = zeroed(head->nodes, sizeof *filler->opened_at);
+	filler->written = zeroed(head->segments, 1);
+	filler->order = zeroed(head->frames, sizeof *filler->order);
+	filler->hot = zeroed(head->nodes, sizeof *filler->hot);
 	if (!filler->frames || !filler->jobs || !filler->asked || !filler->opened || !filler->opened_at || !filler->written || !filler->order ||
 	    !filler->hot || filler->job_tickets < 0)
 		return false;
@@ -99,7 +99,7 @@ static void inherit(struct filler *filler)
 	struct gate *gate = filler->gate;
 	uint32_t done = 0;
 	for (uint32_t n = 0; n < filler->index->head->nodes; n++) {
-		if (gate->now[n])
+		if (gate->up_front[n])
 			continue;
 		bool complete = __atomic_load_n(&gate->shared->complete[n], __ATOMIC_ACQUIRE);
 		done += complete;
@@ -125,15 +125,15 @@ static void inherit(struct filler *filler)
  * is so the lock is kept to the end, so that no other start can join. */
 static bool deserted(struct filler *filler)
 {
-	CLEANUP(close_fd) int lease = openat(filler->gate->entry, ENTRY_LEASE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(close_fd) int lease = openat(filler->gate->entry_fd, ENTRY_LEASE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (lease < 0 && errno != ENOENT) /* but ENOENT: somebody removed the store */
 		return false;
 	if (lease >= 0 && flock(lease, LOCK_EX | LOCK_NB) < 0)
 		return false;
 	if (filler_users(filler, NULL, NULL) != 0) {
 		/* A look through all processes is not cheap: less and less often, as long as somebody is there. */
-		if (filler->patience < 20 * QUIET_MS * 1000u)
-			filler->patience *= 2;
+		if (filler->look_every < 20 * LOOK_EVERY_US)
+			filler->look_every *= 2;
 		return false;
 	}
 	lease = -1;
@@ -142,24 +142,24 @@ static bool deserted(struct filler *filler)
 
 /* Everything is there: say so and leave. While that cannot be written down, stay; starts may still join, and when the last
  * app has ended the entry goes. */
-static void complete(struct filler *filler)
+static void conclude(struct filler *filler)
 {
-	if (watch_write(filler->gate->entry, filler->index) == 0)
+	if (watch_write(filler->gate->entry_fd, filler->index) == 0)
 		leave(filler, false);
-	atomic_store(&filler->tired, true);
+	atomic_store(&filler->stopped, true);
 }
 
-static void housekeeping(struct filler *filler, uint64_t *quiet_since)
+static void housekeeping(struct filler *filler, uint64_t *last_look)
 {
 	atomic_fetch_add(&filler->gate->shared->beat, 1);
 	if (!filler->guard || waitpid(filler->guard, NULL, WNOHANG) == filler->guard)
 		guard_spawn(filler, filler_run);
 	ask_all_broken(filler);
 	mind_the_time(filler);
-	bool only_serving = filler->gate->mode == FILL_DEMAND || atomic_load(&filler->tired);
-	if (!only_serving || now_us() - *quiet_since < filler->patience)
+	bool only_serving = filler->gate->mode == FILL_DEMAND || atomic_load(&filler->stopped);
+	if (!only_serving || now_us() - *last_look < filler->look_every)
 		return;
-	*quiet_since = now_us();
+	*last_look = now_us();
 	if (deserted(filler))
 		leave(filler, true);
 }
@@ -176,7 +176,7 @@ static void say_go(struct gate *gate)
 _Noreturn void filler_run(struct gate *gate, bool inherited)
 {
 	static struct filler filler;
-	uint64_t now = now_us(), quiet_since = now, beaten = now;
+	uint64_t now = now_us(), last_look = now, beaten = now;
 	sigset_t awaited;
 	prctl(PR_SET_NAME, FILLER_NAME);
 	if (!filler_init(&filler, gate))
@@ -207,11 +207,11 @@ _Noreturn void filler_run(struct gate *gate, bool inherited)
 		else if (signal == SIGIO) /* the queue of notices was full */
 			ask_all_broken(&filler);
 		if (atomic_load(&gate->shared->done) == gate->gated)
-			complete(&filler);
+			conclude(&filler);
 		now = now_us();
 		if (signal < 0 || signal == SIGCHLD || now - beaten > BEAT_MS * 500u) {
 			beaten = now;
-			housekeeping(&filler, &quiet_since);
+			housekeeping(&filler, &last_look);
 		}
 		filler.looked_at = now;
 	}

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { GO_WITHIN_MS = 20000 };
 
 static void answer(int pipe, const struct fault *fault)
 {
@@ -35,15 +35,15 @@ static _Noreturn void filler_main(struct gate *gate, int report)
 {
 	struct fault fault = {0};
 	struct image *image = (struct image *)gate->image;
-	int lock = openat(gate->entry, ENTRY_FILLER, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0400);
-	int *const keep[] = {&report, &image->fd, &gate->entry, &gate->tree.root, &lock};
+	int lock = openat(gate->entry_fd, ENTRY_FILLER, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0400);
+	int *const keep[] = {&report, &image->fd, &gate->entry_fd, &gate->tree.root, &lock};
 	leave_session();
 	leave_descriptors(keep, COUNT(keep));
 	size_t size = sizeof *gate->shared + gate->image->index.head->nodes;
 	gate->shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (report < 0)
 		_exit(1); /* no descriptor left even for that: who waits at the other end sees it close */
-	if (image->fd < 0 || gate->entry < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 || gate->shared == MAP_FAILED)
+	if (image->fd < 0 || gate->entry_fd < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 || gate->shared == MAP_FAILED)
 		FAILED(&fault, "cannot set up the filler: ", reason_text(errno));
 	else
 		skeleton_make(gate, &fault);
@@ -64,7 +64,7 @@ static int wait_for_go(int pipe, struct fault *fault)
 	for (size_t left = sizeof told; left;) {
 		/* One that is stopped before the app runs would keep the app waiting for ever. */
 		struct pollfd events = {.fd = pipe, .events = POLLIN};
-		if (poll(&events, 1, PATIENCE_MS) == 0)
+		if (poll(&events, 1, GO_WITHIN_MS) == 0)
 			return BAD_STORE(fault, "the filler does not move");
 		ssize_t got = read(pipe, at, left);
 		if (got < 0 && errno == EINTR)
@@ -87,7 +87,6 @@ int gate_start(struct gate *gate, struct fault *fault)
 		return FAILED(fault, "no pipe: ", reason_text(errno));
 	CLEANUP(close_fd) int from = ends[0];
 	CLEANUP(close_fd) int to = ends[1];
-	gate->app = getpid();
 	bool direct = adopts_orphans();
 	pid_t child = silent_fork();
 	if (child == 0) {

@@ -9,7 +9,7 @@
 #include "base/fault.h"
 #include "gate/state.h"
 
-/* Begin to fill `gate->entry`, whose directory `tree` is empty. Returns when the app may start, the rest being done by
+/* Begin to fill `gate->entry_fd`, whose directory `tree` is empty. Returns when the app may start, the rest being done by
  * another process; -1 when it cannot be done this way and the entry must be made anew. */
 int gate_start(struct gate *gate, struct fault *fault);
 

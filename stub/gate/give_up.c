@@ -48,7 +48,7 @@ int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *
 	char link[40], number[24], path[PATH_MAX];
 	pid_t ours[] = {getpid(), filler->guard, 0};
 	/* Its path as it is now, which is what /proc shows of those who use it: other stores have a tree of the same name. */
-	join(link, sizeof link, "/proc/self/fd/", decimal(number, (uint64_t)filler->gate->entry), (char *)NULL);
+	join(link, sizeof link, "/proc/self/fd/", decimal(number, (uint64_t)filler->gate->entry_fd), (char *)NULL);
 	ssize_t length = readlink(link, path, sizeof path - 2);
 	if (length <= 0)
 		return -1;
@@ -70,7 +70,7 @@ void give_up(struct filler *filler, const char *why)
 	/* Again, since one that was just being forked may have been missed. */
 	for (int round = 0; round < 100 && filler_users(filler, end_process, &words) > 0; round++)
 		usleep(10000);
-	entry_remove(filler->gate->entry, filler->gate->key);
+	entry_remove(filler->gate->entry_fd, filler->gate->key);
 	guard_dismiss(filler);
 	_exit(1);
 }

@@ -22,9 +22,9 @@ static _Noreturn void guard_main(struct gate *gate, int pipe, pid_t watched, tak
 		struct pollfd events = {.fd = pipe};
 		if (poll(&events, 1, BEAT_MS) > 0)
 			break; /* its end of the pipe is closed */
-		uint32_t now = atomic_load(&gate->shared->beat);
-		missed = now == beat ? missed + 1 : 0;
-		beat = now;
+		uint32_t seen = atomic_load(&gate->shared->beat);
+		missed = seen == beat ? missed + 1 : 0;
+		beat = seen;
 		if (missed >= MISSED_BEATS && getppid() == watched)
 			kill(watched, SIGKILL); /* stopped: two must not work at once */
 	}

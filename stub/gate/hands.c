@@ -25,8 +25,8 @@
 
 enum {
 	BACKGROUND_NICE = 10,
-	QUIET_US = 40000,
-	PATIENCE_US = 2000000,
+	LULL_US = 40000,          /* nobody has waited for so long: the app has begun, and leaves time */
+	LULL_WITHIN_US = 2000000, /* and when there is no such time, the background begins all the same */
 };
 
 struct hand {
@@ -144,9 +144,9 @@ static int fill_unasked(struct hand *hand, uint32_t number, uint8_t claim, struc
 }
 
 /* The background ends, and files stay gated; unless somebody waits for this very frame. */
-static void grow_tired(struct filler *filler, uint32_t number, const struct fault *fault)
+static void stop_background(struct filler *filler, uint32_t number, const struct fault *fault)
 {
-	atomic_store(&filler->tired, true);
+	atomic_store(&filler->stopped, true);
 	if (is_waited_for(filler, number))
 		give_up(filler, fault->text);
 }
@@ -175,10 +175,10 @@ static bool do_ahead(struct hand *hand)
 	struct filler *filler = hand->filler;
 	struct fault fault = {0};
 	uint32_t at = atomic_fetch_add(&filler->next_hot, 1);
-	if (at >= filler->hot_frames || atomic_load(&filler->tired))
+	if (at >= filler->hot_frames || atomic_load(&filler->stopped))
 		return false;
 	if (fill_unasked(hand, filler->order[at], FRAME_BUSY, &fault) < 0)
-		grow_tired(filler, filler->order[at], &fault);
+		stop_background(filler, filler->order[at], &fault);
 	return true;
 }
 
@@ -209,14 +209,14 @@ static void *serve(void *argument)
 
 /* What nobody has asked for and no trace names can wait until the app has what it needs to begin: nothing of that is left to do,
  * and no open has waited for a while. */
-static void wait_for_quiet(struct filler *filler)
+static void wait_for_lull(struct filler *filler)
 {
 	uint64_t began = now_us();
-	while (now_us() - began < PATIENCE_US) {
+	while (now_us() - began < LULL_WITHIN_US) {
 		bool busy = atomic_load(&filler->waiting) > 0 || atomic_load(&filler->next_hot) < filler->hot_frames;
-		if (!busy && now_us() - atomic_load(&filler->asked_at) >= QUIET_US)
+		if (!busy && now_us() - atomic_load(&filler->asked_at) >= LULL_US)
 			break;
-		usleep(QUIET_US / 4);
+		usleep(LULL_US / 4);
 	}
 }
 
@@ -227,15 +227,15 @@ static void *fill_behind(void *argument)
 	struct hand hand = {.filler = argument};
 	struct filler *filler = argument;
 	struct fault fault = {0};
-	wait_for_quiet(filler);
+	wait_for_lull(filler);
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
 	bool ready = hand_ready(&hand);
-	while (ready && !atomic_load(&filler->tired)) {
+	while (ready && !atomic_load(&filler->stopped)) {
 		uint32_t at = atomic_fetch_add(&filler->next_cold, 1);
 		if (at >= filler->order_count)
 			break;
 		if (fill_unasked(&hand, filler->order[at], FRAME_DRAFT, &fault) < 0)
-			grow_tired(filler, filler->order[at], &fault);
+			stop_background(filler, filler->order[at], &fault);
 	}
 	codec_free(&hand.codec);
 	free(hand.plain);
@@ -255,5 +255,5 @@ void hands_start(struct filler *filler)
 			give_up(filler, "no threads");
 	for (unsigned i = 0; (i == 0 || i + 1 < count) && filler->hot_frames < filler->order_count; i++)
 		if (pthread_create(&thread, NULL, fill_behind, filler) != 0 && i == 0)
-			atomic_store(&filler->tired, true);
+			atomic_store(&filler->stopped, true);
 }

@@ -77,19 +77,19 @@ static uint32_t descriptors(void)
 	return files.rlim_cur > MAX_NODES ? MAX_NODES : (uint32_t)files.rlim_cur - SPARE_DESCRIPTORS;
 }
 
-/* Flag what is made in full now. When there are more files than descriptors, the largest are gated: they save most. */
+/* Flag what is made in full up front. When there are more files than descriptors, the largest are gated: they save most. */
 static int choose(struct gate *gate, struct fault *fault)
 {
 	const struct index *index = &gate->image->index;
-	gate->now = malloc(index->head->nodes);
+	gate->up_front = malloc(index->head->nodes);
 	gate->held = malloc(index->head->nodes * sizeof *gate->held);
-	if (!gate->now || !gate->held)
+	if (!gate->up_front || !gate->held)
 		return FAILED(fault, "no memory to gate with");
 	memset(gate->held, -1, index->head->nodes * sizeof *gate->held);
 	uint64_t smallest = smallest_gated(gate, descriptors());
 	for (uint32_t n = 0; n < index->head->nodes; n++) {
 		bool gated = may_gate(gate, n) && index->nodes[n].size >= smallest;
-		gate->now[n] = index->nodes[n].type == NODE_FILE && !gated;
+		gate->up_front[n] = index->nodes[n].type == NODE_FILE && !gated;
 		gate->gated += gated;
 	}
 	return gate->gated ? 0 : FAILED(fault, "nothing to gate");
@@ -107,7 +107,7 @@ static int grow_table(struct gate *gate, struct fault *fault)
 	int highest = (int)gate->held_size - 1;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && (rlim_t)highest >= files.rlim_cur)
 		highest = (int)files.rlim_cur - 1;
-	int grown = dup2(gate->entry, highest);
+	int grown = dup2(gate->entry_fd, highest);
 	if (grown >= 0)
 		close(grown);
 	return 0;
@@ -135,7 +135,7 @@ static int gate_file(struct skeleton *skeleton, pid_t me, struct place *place, u
 
 static bool comes_later(const struct gate *gate, uint32_t number)
 {
-	return gate->now[number] || gate->image->index.nodes[number].type == NODE_HARD_LINK;
+	return gate->up_front[number] || gate->image->index.nodes[number].type == NODE_HARD_LINK;
 }
 
 static int make_node(struct skeleton *skeleton, pid_t thread, struct place *place, uint32_t number, struct fault *fault)
@@ -196,8 +196,8 @@ static int cut_units(struct skeleton *skeleton, struct fault *fault)
 	const struct index *index = &skeleton->gate->image->index;
 	uint32_t nodes = index->head->nodes;
 	/* Each node but the root lies in one directory. */
-	skeleton->units = table((size_t)nodes + nodes / NODES_AT_ONCE + 1, sizeof *skeleton->units);
-	skeleton->open = table(nodes, 1);
+	skeleton->units = zeroed((size_t)nodes + nodes / NODES_AT_ONCE + 1, sizeof *skeleton->units);
+	skeleton->open = zeroed(nodes, 1);
 	if (!skeleton->units || !skeleton->open)
 		return FAILED(fault, "no memory to gate with");
 	skeleton->open[0] = 1;
@@ -224,10 +224,10 @@ static int make_names(struct skeleton *skeleton, struct fault *fault)
 		place_leave(&skeleton->places[i]);
 	if (result < 0)
 		return -1;
-	struct tree now = gate->tree, rest = gate->tree;
-	now.wanted = gate->now;
+	struct tree first = gate->tree, rest = gate->tree;
+	first.wanted = gate->up_front;
 	rest.wanted = skeleton->open;
-	if (fill_files(gate->image, &now, processors(), fault) < 0 || tree_make_hard_links(&gate->tree, fault) < 0)
+	if (fill_files(gate->image, &first, processors(), fault) < 0 || tree_make_hard_links(&gate->tree, fault) < 0)
 		return -1;
 	return tree_finish_directories(&rest, fault);
 }

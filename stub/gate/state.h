@@ -21,14 +21,13 @@ struct gate {
 	const struct image *image;
 	struct tree tree;        /* the whole tree, sealed */
 	enum fill_mode mode;
-	int entry;               /* the entry's directory */
+	int entry_fd;            /* the entry's directory */
 	const char *key;
-	pid_t app;
 	const char *trace;       /* file to keep the start-up trace in, or "" */
 
 	/* The filler's own. */
 	struct plan plan;
-	uint8_t *now;            /* a flag a node: a file that is not gated, but made in full before the app starts */
+	uint8_t *up_front;       /* a flag a node: a file that is not gated, but made in full before the app starts */
 	int *held;               /* descriptor of a gated file's lease, a node each; -1: none */
 	uint32_t *held_node;     /* the node of a descriptor */
 	uint32_t held_size;      /* length of held_node */
@@ -45,10 +44,10 @@ struct gate_shared {
 	uint8_t complete[];      /* a flag a node: its content, mode and time are right */
 };
 
-/* A frame's way. A draft is decoded on a low priority and may be taken away by whoever needs it now. */
+/* How far a frame is. A draft is decoded on a low priority and may be taken away by whoever needs it now. */
 enum frame_state { FRAME_TODO, FRAME_DRAFT, FRAME_BUSY, FRAME_DONE };
 
-/* A gated file's way: nobody has opened it, somebody waits for it, it is there. */
+/* How far a gated file is: nobody has opened it, somebody waits for it, it is there. */
 enum asking { UNASKED, ASKED, ANSWERED };
 
 struct filler {
@@ -76,9 +75,9 @@ struct filler {
 	uint32_t *hot;
 	uint32_t hot_count;
 	_Atomic uint64_t asked_at;   /* when an open last waited, or the app began: now_us */
-	atomic_bool tired;           /* the background met a fault: it stops, and files stay gated */
+	atomic_bool stopped;         /* the background has met a fault: it does no more, and files stay gated */
 
-	uint64_t patience;           /* microseconds until it is asked again whether anybody uses the tree */
+	uint64_t look_every;         /* microseconds until it is asked again whether anybody uses the tree */
 	pid_t guard;
 	int guard_pipe;
 };

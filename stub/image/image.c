@@ -71,20 +71,20 @@ bool image_too_fresh(const struct stat *stat)
 
 bool image_unchanged(const struct image *image)
 {
-	struct stat now;
+	struct stat current;
 	char before[IDENTITY_SIZE], after[IDENTITY_SIZE];
-	if (fstat(image->fd, &now) < 0)
+	if (fstat(image->fd, &current) < 0)
 		return false;
 	image_identity(&image->stat, before);
-	image_identity(&now, after);
+	image_identity(&current, after);
 	return strcmp(before, after) == 0;
 }
 
 static int load_table(struct image *image, const struct footer *footer, struct fault *fault)
 {
 	CLEANUP(free_pointer) uint8_t *stored = malloc(footer->stored + (size_t)FRAME_HEAD);
-	CLEANUP(free_pointer) uint8_t *table = malloc(footer->plain);
-	if (!stored || !table)
+	CLEANUP(free_pointer) uint8_t *bytes = malloc(footer->plain);
+	if (!stored || !bytes)
 		return FAILED(fault, "no memory for the index");
 	uint64_t at = image->size - sizeof *footer - footer->stored - FRAME_HEAD;
 	if (read_at(image->fd, stored, footer->stored + (size_t)FRAME_HEAD, at) < 0)
@@ -93,12 +93,12 @@ static int load_table(struct image *image, const struct footer *footer, struct f
 	if (head[0] != INDEX_FRAME || head[1] != footer->stored)
 		return BAD_IMAGE(fault, "damaged bundle (no index before its footer); download it again");
 	struct codec_state codec = {0};
-	int result = codec_plain(&codec, CODEC_ZSTD, stored + FRAME_HEAD, footer->stored, table, footer->plain, fault);
+	int result = codec_plain(&codec, CODEC_ZSTD, stored + FRAME_HEAD, footer->stored, bytes, footer->plain, fault);
 	codec_free(&codec);
 	if (result < 0)
 		return -1;
-	uint8_t *owned = table;
-	table = NULL;
+	uint8_t *owned = bytes;
+	bytes = NULL;
 	if (index_load(&image->index, owned, footer->plain, fault) < 0)
 		return -1;
 	if (memcmp(image->index.key, footer->key, SHA256_SIZE) != 0 || image->index.head->flags & INDEX_FOREIGN)
@@ -132,13 +132,13 @@ int image_load_index(struct image *image, int fd, struct fault *fault)
 	struct stat stat;
 	if (fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(struct index_head) || stat.st_size > MAX_INDEX)
 		return BAD_IMAGE(fault, "no index in the given file");
-	CLEANUP(free_pointer) void *table = malloc((size_t)stat.st_size);
-	if (!table)
+	CLEANUP(free_pointer) void *bytes = malloc((size_t)stat.st_size);
+	if (!bytes)
 		return FAILED(fault, "no memory for the index");
-	if (read_at(fd, table, (size_t)stat.st_size, 0) < 0)
+	if (read_at(fd, bytes, (size_t)stat.st_size, 0) < 0)
 		return BAD_IMAGE(fault, "the index changed while it was read");
-	void *owned = table;
-	table = NULL;
+	void *owned = bytes;
+	bytes = NULL;
 	if (index_load(&image->index, owned, (size_t)stat.st_size, fault) < 0)
 		return -1;
 	if (!(image->index.head->flags & INDEX_FOREIGN) || image->index.head->image_size != image->size)

@@ -5,7 +5,7 @@
 
 void index_free(struct index *index)
 {
-	free(index->table);
+	free(index->bytes);
 	*index = (struct index){0};
 }
 

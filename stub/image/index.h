@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include "base/sha256.h"
-#include "base/system.h"
 
 #define INDEX_MAGIC "TMPRIDX1"
 #define HOLE 0xFFFFFFFFu
@@ -81,7 +80,7 @@ _Static_assert(sizeof(struct segment) == 16 && sizeof(struct fixup) == 32 && siz
 #endif
 
 struct index {
-	void *table; /* owned */
+	void *bytes; /* owned */
 	size_t size;
 	const struct index_head *head;
 	const struct frame *frames;

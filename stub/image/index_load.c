@@ -1,6 +1,7 @@
 #include "image/index_load.h"
 
 #include "base/sha256.h"
+#include "base/system.h"
 #include "base/text.h"
 
 #include <elf.h>
@@ -19,7 +20,7 @@ static int rule(bool kept, struct fault *fault, const char *broken)
 
 static int lay_out(struct index *index, struct fault *fault)
 {
-	const struct index_head *head = index->table;
+	const struct index_head *head = index->bytes;
 	if (rule(index->size >= sizeof *head && index->size <= MAX_INDEX, fault, "size") < 0 ||
 	    rule(memcmp(head->magic, INDEX_MAGIC, sizeof head->magic) == 0, fault, "unknown version") < 0)
 		return -1;
@@ -32,14 +33,14 @@ static int lay_out(struct index *index, struct fault *fault)
 	uint64_t metadata = strings + head->strings;
 	if (rule(metadata + head->metadata == index->size, fault, "size of its parts") < 0)
 		return -1;
-	const char *table = index->table;
+	const char *bytes = index->bytes;
 	index->head = head;
-	index->frames = (const void *)(table + frames);
-	index->nodes = (const void *)(table + nodes);
-	index->segments = (const void *)(table + segments);
-	index->fixups = (const void *)(table + fixups);
-	index->hot = (const void *)(table + hot);
-	index->strings = table + strings;
+	index->frames = (const void *)(bytes + frames);
+	index->nodes = (const void *)(bytes + nodes);
+	index->segments = (const void *)(bytes + segments);
+	index->fixups = (const void *)(bytes + fixups);
+	index->hot = (const void *)(bytes + hot);
+	index->strings = bytes + strings;
 	return 0;
 }
 
@@ -249,9 +250,9 @@ static int check_hot(const struct index *index, struct fault *fault)
 	return 0;
 }
 
-int index_load(struct index *index, void *table, size_t size, struct fault *fault)
+int index_load(struct index *index, void *bytes, size_t size, struct fault *fault)
 {
-	*index = (struct index){.table = table, .size = size};
+	*index = (struct index){.bytes = bytes, .size = size};
 	if (lay_out(index, fault) < 0 || check_head(index->head, fault) < 0 || check_frames(index, fault) < 0 ||
 	    check_segments(index, fault) < 0)
 		return -1;
@@ -263,7 +264,7 @@ int index_load(struct index *index, void *table, size_t size, struct fault *faul
 	    rule(cursor.content == index->head->content_size, fault, "content size") < 0 || check_paths(index, fault) < 0 ||
 	    check_fixups(index, fault) < 0 || check_hot(index, fault) < 0)
 		return -1;
-	sha256(table, size, index->key);
+	sha256(bytes, size, index->key);
 	hex_bytes(index->key_text, index->key, SHA256_SIZE);
 	return 0;
 }

@@ -5,10 +5,9 @@
 #include <stddef.h>
 
 #include "base/fault.h"
-#include "base/system.h"
 #include "image/index.h"
 
-/* Check `table` and make `index` of it. Owns `table` from here on, also when it fails. */
-int index_load(struct index *index, void *table, size_t size, struct fault *fault);
+/* Check `bytes` and make `index` of it. Owns `bytes` from here on, also when it fails. */
+int index_load(struct index *index, void *bytes, size_t size, struct fault *fault);
 
 #endif

@@ -103,11 +103,11 @@ static void sweep_stage(const struct shelves *shelves, const char *key)
 	}
 }
 
-static int write_entry(int entry, const struct image *image, const char *source)
+static int write_entry(int entry_fd, const struct image *image, const char *source)
 {
-	if (write_file(entry, ENTRY_INDEX, image->index.table, image->index.size, 0400) < 0)
+	if (write_file(entry_fd, ENTRY_INDEX, image->index.bytes, image->index.size, 0400) < 0)
 		return -1;
-	return write_file(entry, ENTRY_SOURCE, source, strlen(source), 0400);
+	return write_file(entry_fd, ENTRY_SOURCE, source, strlen(source), 0400);
 }
 
 /* What is to be built, and how. */
@@ -121,45 +121,45 @@ struct building {
 	struct retarget retarget;
 };
 
-static struct tree tree_of(const struct building *job, int root)
+static struct tree tree_of(const struct building *building, int root)
 {
-	return (struct tree){.index = &job->image->index, .root = root, .sealed = true,
-			     .retarget = job->retarget.lacking ? &job->retarget : NULL};
+	return (struct tree){.index = &building->image->index, .root = root, .sealed = true,
+			     .retarget = building->retarget.lacking ? &building->retarget : NULL};
 }
 
-static int fill_gated(const struct building *job, int entry, int root, struct fault *fault)
+static int fill_gated(const struct building *building, int entry_fd, int root, struct fault *fault)
 {
 	char trace[PATH_MAX];
-	layout_trace(job->image->index.key_text, &job->request->environment, trace);
-	struct gate gate = {.image = job->image, .tree = tree_of(job, root), .mode = job->mode, .entry = entry, .key = job->key, .trace = trace};
+	layout_trace(building->image->index.key_text, &building->request->environment, trace);
+	struct gate gate = {.image = building->image, .tree = tree_of(building, root), .mode = building->mode, .entry_fd = entry_fd, .key = building->key, .trace = trace};
 	return gate_start(&gate, fault);
 }
 
-static int fill_eagerly(const struct building *job, int entry, int root, struct fault *fault)
+static int fill_eagerly(const struct building *building, int entry_fd, int root, struct fault *fault)
 {
-	struct tree tree = tree_of(job, root);
-	if (fill_tree(job->image, &tree, processors(), fault) < 0)
+	struct tree tree = tree_of(building, root);
+	if (fill_tree(building->image, &tree, processors(), fault) < 0)
 		return -1;
-	if (!image_unchanged(job->image))
+	if (!image_unchanged(building->image))
 		return BAD_IMAGE(fault, "changed while it was unpacked; start it again");
-	return watch_write(entry, &job->image->index) < 0 ? BAD_STORE(fault, reason_text(errno)) : 0;
+	return watch_write(entry_fd, &building->image->index) < 0 ? BAD_STORE(fault, reason_text(errno)) : 0;
 }
 
-static int build_tree(const struct building *job, int entry, struct fault *fault)
+static int build_tree(const struct building *building, int entry_fd, struct fault *fault)
 {
-	if (mkdirat(entry, ENTRY_TREE, 0700) < 0)
+	if (mkdirat(entry_fd, ENTRY_TREE, 0700) < 0)
 		return BAD_STORE(fault, reason_text(errno));
-	CLEANUP(close_fd) int root = openat(entry, ENTRY_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (root < 0 || write_entry(entry, job->image, job->request->shown) < 0)
+	CLEANUP(close_fd) int root = openat(entry_fd, ENTRY_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (root < 0 || write_entry(entry_fd, building->image, building->request->shown) < 0)
 		return BAD_STORE(fault, reason_text(errno));
-	return job->mode == FILL_EAGER ? fill_eagerly(job, entry, root, fault) : fill_gated(job, entry, root, fault);
+	return building->mode == FILL_EAGER ? fill_eagerly(building, entry_fd, root, fault) : fill_gated(building, entry_fd, root, fault);
 }
 
 /* Build in the stage and publish. */
-static int build(const struct building *job, struct fault *fault)
+static int build(const struct building *building, struct fault *fault)
 {
-	const char *key = job->key;
-	const struct shelves *shelves = job->shelves;
+	const char *key = building->key;
+	const struct shelves *shelves = building->shelves;
 	char name[NAME_SIZE];
 	fresh_name(name, key);
 	if (mkdirat(shelves->stage, name, 0700) < 0)
@@ -170,7 +170,7 @@ static int build(const struct building *job, struct fault *fault)
 	if (lease < 0 || flock(lease, LOCK_EX | LOCK_NB) < 0)
 		BAD_STORE(fault, reason_text(errno));
 	else
-		result = build_tree(job, staged, fault);
+		result = build_tree(building, staged, fault);
 	if (result == 0 && renameat(shelves->stage, name, shelves->tree, key) < 0) {
 		/* Somebody whom we would not wait for was faster, or what is there is in our way. */
 		if (errno != EEXIST && errno != ENOTEMPTY)
@@ -181,33 +181,33 @@ static int build(const struct building *job, struct fault *fault)
 	if (result < 0)
 		tree_remove(shelves->stage, name);
 	else
-		debug_log("unpacked into ", job->root->path, job->mode == FILL_EAGER ? "" : ", the rest while it runs", (char *)NULL);
+		debug_log("unpacked into ", building->root->path, building->mode == FILL_EAGER ? "" : ", the rest while it runs", (char *)NULL);
 	return result;
 }
 
 /* Gated if that is asked for; wherever that fails, everything first. */
-static int build_best(struct building *job, struct fault *fault)
+static int build_best(struct building *building, struct fault *fault)
 {
 	struct fault reason = {0};
-	job->mode = gate_choose(job->mode, &job->image->index, job->shelves->version);
-	if (job->mode != FILL_EAGER) {
-		if (build(job, &reason) == 0)
+	building->mode = gate_choose(building->mode, &building->image->index, building->shelves->version);
+	if (building->mode != FILL_EAGER) {
+		if (build(building, &reason) == 0)
 			return 0;
 		debug_log("unpacking everything first: ", reason.text, (char *)NULL);
-		job->mode = FILL_EAGER;
+		building->mode = FILL_EAGER;
 	}
-	return build(job, fault);
+	return build(building, fault);
 }
 
-static int find_or_build(struct building *job, struct entry *entry, struct fault *fault)
+static int find_or_build(struct building *building, struct entry *entry, struct fault *fault)
 {
-	const char *key = job->key;
-	const struct shelves *shelves = job->shelves;
+	const char *key = building->key;
+	const struct shelves *shelves = building->shelves;
 	CLEANUP(close_fd) int lock = -1;
 	int unlocked = lock_build(shelves, key, &lock);
 	if (unlocked < 0)
 		return BAD_STORE(fault, "cannot lock: ", reason_text(errno));
-	if (entry_take(job->root, shelves->tree, key, entry))
+	if (entry_take(building->root, shelves->tree, key, entry))
 		return 0;
 	if (!unlocked) {
 		/* Without the lock, what is there may be what another one of us published or began just now. */
@@ -215,15 +215,15 @@ static int find_or_build(struct building *job, struct entry *entry, struct fault
 		sweep_stage(shelves, key);
 	}
 	/* The nodes, and the entry's own files and directories. */
-	uint64_t inodes = (uint64_t)job->image->index.head->nodes + 8;
-	if (root_has_room(job->root, shelves->version, job->image->index.head->content_size + job->image->index.size, inodes, fault) < 0)
+	uint64_t inodes = (uint64_t)building->image->index.head->nodes + 8;
+	if (root_has_room(building->root, shelves->version, building->image->index.head->content_size + building->image->index.size, inodes, fault) < 0)
 		return -1;
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (attempt && !unlocked)
 			entry_clear(shelves, key); /* whoever was to fill it is gone already */
-		if (build_best(job, fault) < 0)
+		if (build_best(building, fault) < 0)
 			return -1;
-		if (entry_take(job->root, shelves->tree, key, entry))
+		if (entry_take(building->root, shelves->tree, key, entry))
 			return 0;
 	}
 	return BAD_STORE(fault, "what was unpacked there is gone again at once");
@@ -236,16 +236,16 @@ int build_provide(const struct request *request, const struct root *root, const 
 	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
 	if (fd < 0 || !root_allows_programs(fd, fault) || shelves_open(&shelves, fd, fault) < 0)
 		return -1;
-	struct building job = {.root = root, .shelves = &shelves, .image = image, .request = request, .mode = mode};
+	struct building building = {.root = root, .shelves = &shelves, .image = image, .request = request, .mode = mode};
 	char stamps[STAMPS_SIZE];
 	stamps_take(&image->index, stamps);
-	retarget_plan(&job.retarget, &image->index, root->path, job.key);
-	if (!layout_tree(root->path, job.key, job.retarget.tree))
-		job.retarget.lacking = 0; /* a path that long cannot be executed either */
-	if (!entry_take(root, shelves.tree, job.key, entry) && find_or_build(&job, entry, fault) < 0)
+	retarget_plan(&building.retarget, &image->index, root->path, building.key);
+	if (!layout_tree(root->path, building.key, building.retarget.tree))
+		building.retarget.lacking = 0; /* a path that long cannot be executed either */
+	if (!entry_take(root, shelves.tree, building.key, entry) && find_or_build(&building, entry, fault) < 0)
 		return -1;
 	entry->bare = stamps_lack(stamps);
-	retarget_stamp(&job.retarget, stamps);
-	record_identity(&shelves, image, job.key, stamps);
+	retarget_stamp(&building.retarget, stamps);
+	record_identity(&shelves, image, building.key, stamps);
 	return 0;
 }

@@ -24,19 +24,19 @@ static bool ours(int fd, struct stat *stat)
 	return fstat(fd, stat) == 0 && stat->st_uid == geteuid() && (stat->st_mode & 0777) == 0700;
 }
 
-bool entry_is_filling(int entry)
+bool entry_is_filling(int entry_fd)
 {
-	CLEANUP(close_fd) int fd = openat(entry, ENTRY_FILLER, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(close_fd) int fd = openat(entry_fd, ENTRY_FILLER, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 /* Take a lease on `name` in the directory `trees`; with it held the entry cannot go away. */
-static int lease_take(int trees, const char *name, struct stat *entry_stat, int *entry)
+static int lease_take(int trees, const char *name, struct stat *stat, int *entry_fd)
 {
-	*entry = openat(trees, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (*entry < 0 || !ours(*entry, entry_stat))
+	*entry_fd = openat(trees, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*entry_fd < 0 || !ours(*entry_fd, stat))
 		return -1;
-	int lease = openat(*entry, ENTRY_LEASE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int lease = openat(*entry_fd, ENTRY_LEASE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (lease >= 0 && flock(lease, LOCK_SH | LOCK_NB) < 0)
 		close_fd(&lease);
 	return lease;
@@ -45,14 +45,14 @@ static int lease_take(int trees, const char *name, struct stat *entry_stat, int 
 /* Open, lock and check the entry `name` in `trees`: 1, or 0 when it is not to be trusted. */
 int entry_take(const struct root *root, int trees, const char *key, struct entry *taken)
 {
-	struct stat before, now;
-	CLEANUP(close_fd) int entry = -1;
-	CLEANUP(close_fd) int lease = lease_take(trees, key, &before, &entry);
+	struct stat opened, named;
+	CLEANUP(close_fd) int entry_fd = -1;
+	CLEANUP(close_fd) int lease = lease_take(trees, key, &opened, &entry_fd);
 	/* Prune (P) and we (W): W opens, P locks and renames and unlocks, W locks. The name then no longer leads to what W has. */
-	if (lease < 0 || fstatat(trees, key, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_ino != before.st_ino || now.st_dev != before.st_dev)
+	if (lease < 0 || fstatat(trees, key, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != opened.st_ino || named.st_dev != opened.st_dev)
 		return 0;
 	/* Complete and untouched; or being filled, when every open waits for its own file. */
-	if (!watch_holds(entry) && !entry_is_filling(entry)) {
+	if (!watch_holds(entry_fd) && !entry_is_filling(entry_fd)) {
 		debug_log("the tree in ", root->path, " is not as it was published", (char *)NULL);
 		return 0;
 	}
@@ -115,12 +115,12 @@ void entry_discard(struct entry *entry, const char *identity)
 		unlinkat(shelves.id, identity, 0);
 }
 
-void entry_remove(int entry, const char *key)
+void entry_remove(int entry_fd, const char *key)
 {
 	struct stat mine, there;
-	CLEANUP(close_fd) int trees = openat(entry, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(close_fd) int trees = openat(entry_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(close_fd) int trash = trees < 0 ? -1 : layout_open_trash(trees);
-	if (trees < 0 || trash < 0 || fstat(entry, &mine) < 0 || fstatat(trees, key, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (trees < 0 || trash < 0 || fstat(entry_fd, &mine) < 0 || fstatat(trees, key, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
 		return;
 	char name[2 * SHA256_SIZE + 32], number[24];

@@ -32,9 +32,9 @@ void entry_release(struct entry *entry);
 void entry_clear(const struct shelves *shelves, const char *key);
 
 /* The same for an open entry with that key, whoever uses it, unless another one is there by now. */
-void entry_remove(int entry, const char *key);
+void entry_remove(int entry_fd, const char *key);
 
 /* Whether a filler is at work in the open entry. */
-bool entry_is_filling(int entry);
+bool entry_is_filling(int entry_fd);
 
 #endif

@@ -24,10 +24,10 @@ struct record {
 	uint64_t nanoseconds;
 };
 
-static int look(int entry, const char *path, struct record *record)
+static int look(int entry_fd, const char *path, struct record *record)
 {
 	struct stat stat;
-	if (fstatat(entry, path, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(entry_fd, path, &stat, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	record->seconds = stat.st_ctim.tv_sec;
 	record->nanoseconds = (uint64_t)stat.st_ctim.tv_nsec;
@@ -43,7 +43,7 @@ static uint32_t next_directory(const struct index *index, uint32_t number)
 	return 0;
 }
 
-int watch_write(int entry, const struct index *index)
+int watch_write(int entry_fd, const struct index *index)
 {
 	uint64_t count = 1, names = 0;
 	for (uint32_t n = 0; n == 0 || (n = next_directory(index, n - 1)); n++, count++) {
@@ -53,63 +53,63 @@ int watch_write(int entry, const struct index *index)
 	}
 	names += sizeof TREE + strlen("AppRun");
 	size_t size = sizeof count + count * sizeof(struct record) + names;
-	CLEANUP(free_pointer) char *table = calloc(1, size);
-	if (!table)
+	CLEANUP(free_pointer) char *list = calloc(1, size);
+	if (!list)
 		return -1;
-	memcpy(table, &count, sizeof count);
-	struct record *record = (void *)(table + sizeof count);
+	memcpy(list, &count, sizeof count);
+	struct record *record = (void *)(list + sizeof count);
 	char *name = (char *)(record + count);
 	for (uint32_t n = 0; n == 0 || (n = next_directory(index, n - 1)); n++, record++) {
 		char path[MAX_PATH + 1];
 		index_path(index, n, path);
 		join(name, MAX_PATH + sizeof TREE, TREE, path, (char *)NULL);
 		record->node = n;
-		if (look(entry, name, record) < 0)
+		if (look(entry_fd, name, record) < 0)
 			return -1;
 		name += strlen(name) + 1;
 	}
 	join(name, sizeof TREE + strlen("AppRun"), TREE, "AppRun", (char *)NULL);
 	record->node = APP_RUN;
-	if (look(entry, name, record) < 0 && errno != ENOENT)
+	if (look(entry_fd, name, record) < 0 && errno != ENOENT)
 		return -1; /* an image without AppRun is a fault too, but of another kind: the start says so */
 	/* Named only when it is whole: the name is what says that the entry is complete. */
-	while (write_file(entry, UNNAMED, table, size, 0400) < 0)
-		if (errno != EEXIST || unlinkat(entry, UNNAMED, 0) < 0) /* of an earlier attempt */
+	while (write_file(entry_fd, UNNAMED, list, size, 0400) < 0)
+		if (errno != EEXIST || unlinkat(entry_fd, UNNAMED, 0) < 0) /* of an earlier attempt */
 			return -1;
-	return renameat(entry, UNNAMED, entry, ENTRY_WATCH);
+	return renameat(entry_fd, UNNAMED, entry_fd, ENTRY_WATCH);
 }
 
-static bool holds(int entry, const char *table, size_t size)
+static bool holds(int entry_fd, const char *list, size_t size)
 {
 	uint64_t count;
-	memcpy(&count, table, sizeof count);
+	memcpy(&count, list, sizeof count);
 	if (count > (size - sizeof count) / sizeof(struct record))
 		return false;
-	const struct record *records = (const void *)(table + sizeof count);
-	const char *name = (const char *)(records + count), *end = table + size;
+	const struct record *records = (const void *)(list + sizeof count);
+	const char *name = (const char *)(records + count), *end = list + size;
 	for (uint64_t i = 0; i < count; i++) {
-		struct record now = {0};
+		struct record current = {0};
 		const char *nul = memchr(name, '\0', (size_t)(end - name));
-		if (!nul || (look(entry, name, &now) < 0 && (errno != ENOENT || records[i].node != APP_RUN)))
+		if (!nul || (look(entry_fd, name, &current) < 0 && (errno != ENOENT || records[i].node != APP_RUN)))
 			return false;
-		if (now.seconds != records[i].seconds || now.nanoseconds != records[i].nanoseconds)
+		if (current.seconds != records[i].seconds || current.nanoseconds != records[i].nanoseconds)
 			return false;
 		name = nul + 1;
 	}
 	return true;
 }
 
-bool watch_holds(int entry)
+bool watch_holds(int entry_fd)
 {
-	CLEANUP(close_fd) int fd = openat(entry, ENTRY_WATCH, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(close_fd) int fd = openat(entry_fd, ENTRY_WATCH, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat stat;
 	if (fd < 0 || fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(uint64_t) || stat.st_size > MAX_INDEX)
 		return false;
 	char few[4096];
 	size_t size = (size_t)stat.st_size;
 	CLEANUP(free_pointer) char *many = size > sizeof few ? malloc(size) : NULL;
-	char *table = many ? many : few;
-	if ((size > sizeof few && !many) || read_at(fd, table, size, 0) < 0)
+	char *list = many ? many : few;
+	if ((size > sizeof few && !many) || read_at(fd, list, size, 0) < 0)
 		return false;
-	return holds(entry, table, size);
+	return holds(entry_fd, list, size);
 }

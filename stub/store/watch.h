@@ -8,9 +8,9 @@
 #include "image/index.h"
 
 /* Write `watch` into the entry, making it complete. The tree must be finished. 0, or -1 with errno. */
-int watch_write(int entry, const struct index *index);
+int watch_write(int entry_fd, const struct index *index);
 
 /* Whether the entry is complete and its tree as it was published. */
-bool watch_holds(int entry);
+bool watch_holds(int entry_fd);
 
 #endif

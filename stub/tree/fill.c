@@ -16,7 +16,7 @@
 enum { NODES_AT_ONCE = 64 };
 
 /* One thread's own: where it is, what it decodes with, and the file that it last wrote to. */
-struct worker {
+struct hand {
 	struct codec_state codec;
 	uint8_t *plain;
 	struct place place;
@@ -31,7 +31,7 @@ struct fill {
 	unsigned crew;
 	uint32_t batches; /* of nodes to be made */
 	uint32_t names;   /* of them that are to be made here */
-	struct worker workers[CREW_MAX];
+	struct hand hands[CREW_MAX];
 	fill_piece *piece; /* when only looking */
 	void *context;
 };
@@ -45,9 +45,9 @@ static bool makes_name(const struct fill *fill, uint32_t number)
 
 static int prepare(struct fill *fill, struct fault *fault)
 {
-	for (size_t i = 0; i < COUNT(fill->workers); i++) {
-		fill->workers[i].place = NOWHERE;
-		fill->workers[i].open = -1;
+	for (size_t i = 0; i < COUNT(fill->hands); i++) {
+		fill->hands[i].place = NOWHERE;
+		fill->hands[i].open = -1;
 	}
 	if (plan_make(&fill->plan, fill->tree->index, fill->tree->wanted, fault) < 0)
 		return -1;
@@ -58,12 +58,12 @@ static int prepare(struct fill *fill, struct fault *fault)
 
 static void clean_up(struct fill *fill)
 {
-	for (size_t i = 0; i < COUNT(fill->workers); i++) {
-		struct worker *worker = &fill->workers[i];
-		codec_free(&worker->codec);
-		free(worker->plain);
-		place_leave(&worker->place);
-		close_fd(&worker->open);
+	for (size_t i = 0; i < COUNT(fill->hands); i++) {
+		struct hand *hand = &fill->hands[i];
+		codec_free(&hand->codec);
+		free(hand->plain);
+		place_leave(&hand->place);
+		close_fd(&hand->open);
 	}
 	plan_free(&fill->plan);
 }
@@ -77,11 +77,11 @@ static int write_fault(const struct fill *fill, uint32_t number, struct fault *f
 }
 
 /* A file whose pieces come from several threads, or that has none: made at its full size, all zeros so far. */
-static int make_sized(const struct fill *fill, struct worker *worker, uint32_t number, struct fault *fault)
+static int make_sized(const struct fill *fill, struct hand *hand, uint32_t number, struct fault *fault)
 {
 	uint64_t size = fill->plan.index->nodes[number].size;
 	bool finished = fill->plan.left[number] == 0;
-	CLEANUP(close_fd) int fd = tree_make_file(fill->tree, &worker->place, number, finished, fault);
+	CLEANUP(close_fd) int fd = tree_make_file(fill->tree, &hand->place, number, finished, fault);
 	if (fd < 0)
 		return -1;
 	if (size && ftruncate(fd, (off_t)size) < 0)
@@ -101,52 +101,52 @@ static int make_nodes(void *context, unsigned me, uint32_t item, struct fault *f
 		if (!makes_name(fill, n))
 			continue;
 		if (fill->plan.index->nodes[n].type == NODE_SYMLINK)
-			result = tree_make_symlink(fill->tree, &fill->workers[me].place, n, fault);
+			result = tree_make_symlink(fill->tree, &fill->hands[me].place, n, fault);
 		else
-			result = make_sized(fill, &fill->workers[me], n, fault);
+			result = make_sized(fill, &fill->hands[me], n, fault);
 		if (result < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int write_piece(struct fill *fill, struct worker *worker, uint32_t segment, const uint8_t *bytes, struct fault *fault)
+static int write_piece(struct fill *fill, struct hand *hand, uint32_t segment, const uint8_t *bytes, struct fault *fault)
 {
 	uint32_t number = fill->plan.owner[segment];
 	bool in_run = fill->plan.in_run[number];
-	if (worker->open < 0 || worker->open_number != number) {
-		close_fd(&worker->open);
-		worker->open = in_run ? tree_make_file(fill->tree, &worker->place, number, true, fault)
-				      : tree_open_file(fill->tree, &worker->place, number, fault);
-		worker->open_number = number;
-		if (worker->open < 0)
+	if (hand->open < 0 || hand->open_number != number) {
+		close_fd(&hand->open);
+		hand->open = in_run ? tree_make_file(fill->tree, &hand->place, number, true, fault)
+				      : tree_open_file(fill->tree, &hand->place, number, fault);
+		hand->open_number = number;
+		if (hand->open < 0)
 			return -1;
 	}
-	if (write_at(worker->open, bytes, fill->plan.index->segments[segment].length, fill->plan.at[segment]) < 0)
+	if (write_at(hand->open, bytes, fill->plan.index->segments[segment].length, fill->plan.at[segment]) < 0)
 		return write_fault(fill, number, fault);
 	/* Whoever writes the last piece sets the time: a later write would move it. */
 	if (atomic_fetch_sub(&fill->plan.left[number], 1) > 1)
 		return 0;
-	return tree_finish_file(fill->tree, number, worker->open, in_run, fault);
+	return tree_finish_file(fill->tree, number, hand->open, in_run, fault);
 }
 
-static int hand_out(struct fill *fill, struct worker *worker, uint32_t segment, uint32_t file, const uint8_t *bytes, struct fault *fault)
+static int pass_on(struct fill *fill, struct hand *hand, uint32_t segment, uint32_t file, const uint8_t *bytes, struct fault *fault)
 {
 	if (fill->piece)
-		return fill->piece(fill->context, &worker->place, file, fill->plan.at[segment], bytes, fill->plan.index->segments[segment].length, fault);
-	return write_piece(fill, worker, segment, bytes, fault);
+		return fill->piece(fill->context, &hand->place, file, fill->plan.at[segment], bytes, fill->plan.index->segments[segment].length, fault);
+	return write_piece(fill, hand, segment, bytes, fault);
 }
 
 /* A frame that has been fetched, as number `which`. */
-static int fill_frame(struct fill *fill, struct worker *worker, uint32_t number, size_t which, struct fault *fault)
+static int fill_frame(struct fill *fill, struct hand *hand, uint32_t number, size_t which, struct fault *fault)
 {
 	const struct plan *plan = &fill->plan;
-	if (codec_decode(&worker->codec, &plan->index->frames[number], which, worker->plain, fault) < 0)
+	if (codec_decode(&hand->codec, &plan->index->frames[number], which, hand->plain, fault) < 0)
 		return -1;
 	for (uint32_t u = plan->first_use[number]; u < plan->first_use[number + 1]; u++) {
 		uint32_t segment = plan->uses[u];
-		const uint8_t *bytes = worker->plain + plan->index->segments[segment].offset;
-		if (hand_out(fill, worker, segment, plan->owner[segment], bytes, fault) < 0)
+		const uint8_t *bytes = hand->plain + plan->index->segments[segment].offset;
+		if (pass_on(fill, hand, segment, plan->owner[segment], bytes, fault) < 0)
 			return -1;
 	}
 	return 0;
@@ -155,9 +155,9 @@ static int fill_frame(struct fill *fill, struct worker *worker, uint32_t number,
 static int fill_run(void *context, unsigned me, uint32_t item, struct fault *fault)
 {
 	struct fill *fill = context;
-	struct worker *worker = &fill->workers[me];
+	struct hand *hand = &fill->hands[me];
 	const struct plan *plan = &fill->plan;
-	if (!worker->plain && !(worker->plain = malloc(plan->largest_plain)))
+	if (!hand->plain && !(hand->plain = malloc(plan->largest_plain)))
 		return FAILED(fault, "no memory for ", "a frame");
 	for (uint32_t f = plan->runs[item]; f < plan->runs[item + 1];) {
 		uint32_t numbers[2];
@@ -168,43 +168,43 @@ static int fill_run(void *context, unsigned me, uint32_t item, struct fault *fau
 				numbers[count] = f;
 				frames[count++] = &plan->index->frames[f];
 			}
-		if (count && codec_fetch(&worker->codec, fill->image->fd, fill->image->base, frames, count, fault) < 0)
+		if (count && codec_fetch(&hand->codec, fill->image->fd, fill->image->base, frames, count, fault) < 0)
 			return -1;
 		for (size_t i = 0; i < count; i++)
-			if (fill_frame(fill, worker, numbers[i], i, fault) < 0)
+			if (fill_frame(fill, hand, numbers[i], i, fault) < 0)
 				return -1;
 	}
 	return 0;
 }
 
-int fill_files(const struct image *image, const struct tree *tree, unsigned workers, struct fault *fault)
+int fill_files(const struct image *image, const struct tree *tree, unsigned hands, struct fault *fault)
 {
-	struct fill fill = {.image = image, .tree = tree, .crew = workers,
+	struct fill fill = {.image = image, .tree = tree, .crew = hands,
 			    .batches = (tree->index->head->nodes + NODES_AT_ONCE - 1) / NODES_AT_ONCE};
 	int result = -1;
 	if (prepare(&fill, fault) == 0 &&
-	    crew_run(fill.names < NODES_AT_ONCE ? 1 : workers, crew_batches(fill.batches, workers), make_nodes, &fill, fault) == 0 &&
-	    crew_run(workers, fill.plan.run_count, fill_run, &fill, fault) == 0)
+	    crew_run(fill.names < NODES_AT_ONCE ? 1 : hands, crew_batches(fill.batches, hands), make_nodes, &fill, fault) == 0 &&
+	    crew_run(hands, fill.plan.run_count, fill_run, &fill, fault) == 0)
 		result = 0;
 	clean_up(&fill);
 	return result;
 }
 
-int fill_tree(const struct image *image, const struct tree *tree, unsigned workers, struct fault *fault)
+int fill_tree(const struct image *image, const struct tree *tree, unsigned hands, struct fault *fault)
 {
-	if (tree_make_directories(tree, fault) < 0 || fill_files(image, tree, workers, fault) < 0 ||
+	if (tree_make_directories(tree, fault) < 0 || fill_files(image, tree, hands, fault) < 0 ||
 	    tree_make_hard_links(tree, fault) < 0)
 		return -1;
 	return tree_finish_directories(tree, fault);
 }
 
-int fill_each_piece(const struct image *image, const struct tree *tree, unsigned workers, fill_piece *piece, void *context,
+int fill_each_piece(const struct image *image, const struct tree *tree, unsigned hands, fill_piece *piece, void *context,
 		    struct fault *fault)
 {
 	struct fill fill = {.image = image, .tree = tree, .piece = piece, .context = context};
 	int result = -1;
 	if (prepare(&fill, fault) == 0)
-		result = crew_run(workers, fill.plan.run_count, fill_run, &fill, fault);
+		result = crew_run(hands, fill.plan.run_count, fill_run, &fill, fault);
 	clean_up(&fill);
 	return result;
 }

@@ -74,10 +74,10 @@ bool interpreter_is_here(const struct index *index, const struct interpreter *in
 
 static uint64_t stamp_of(const char *path)
 {
-	struct stat now;
-	if (stat(path, &now) < 0)
+	struct stat there;
+	if (stat(path, &there) < 0)
 		return 0;
-	return (uint64_t)now.st_ctim.tv_sec * 1000000000u + (uint64_t)now.st_ctim.tv_nsec;
+	return (uint64_t)there.st_ctim.tv_sec * 1000000000u + (uint64_t)there.st_ctim.tv_nsec;
 }
 
 void stamps_add(char stamps[STAMPS_SIZE], const char *path)
@@ -101,9 +101,9 @@ bool stamps_hold(char *stamps)
 {
 	strsep(&stamps, "\n"); /* each line begins with its newline */
 	for (char *line; (line = strsep(&stamps, "\n"));) {
-		char now[24];
+		char stamp[24];
 		const char *then = strsep(&line, " ");
-		if (!line || strcmp(hexadecimal(now, stamp_of(line)), then) != 0)
+		if (!line || strcmp(hexadecimal(stamp, stamp_of(line)), then) != 0)
 			return false;
 	}
 	return true;

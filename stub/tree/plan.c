@@ -31,7 +31,7 @@ static int map_segments(struct plan *plan, const uint8_t *wanted, struct fault *
 	}
 	for (uint32_t f = 0; f < index->head->frames; f++)
 		plan->first_use[f + 1] += plan->first_use[f];
-	CLEANUP(free_pointer) uint32_t *next = table(index->head->frames, sizeof *next);
+	CLEANUP(free_pointer) uint32_t *next = zeroed(index->head->frames, sizeof *next);
 	if (!next)
 		return FAILED(fault, "no memory for the extraction");
 	for (uint32_t s = 0; s < index->head->segments; s++) {
@@ -73,7 +73,7 @@ static bool goes_on(const struct plan *plan, uint32_t s, const uint8_t *begins)
 static int find_whole_files(struct plan *plan, struct fault *fault)
 {
 	const struct index *index = plan->index;
-	CLEANUP(free_pointer) uint8_t *begins = table((size_t)index->head->frames + 1, 1);
+	CLEANUP(free_pointer) uint8_t *begins = zeroed((size_t)index->head->frames + 1, 1);
 	if (!begins)
 		return FAILED(fault, "no memory for the extraction");
 	for (uint32_t r = 0; r < plan->run_count; r++)
@@ -94,13 +94,13 @@ int plan_make(struct plan *plan, const struct index *index, const uint8_t *wante
 {
 	const struct index_head *head = index->head;
 	*plan = (struct plan){.index = index};
-	plan->owner = table(head->segments, sizeof *plan->owner);
-	plan->at = table(head->segments, sizeof *plan->at);
-	plan->first_use = table((size_t)head->frames + 1, sizeof *plan->first_use);
-	plan->uses = table(head->segments, sizeof *plan->uses);
-	plan->left = table(head->nodes, sizeof *plan->left);
-	plan->in_run = table(head->nodes, sizeof *plan->in_run);
-	plan->runs = table((size_t)head->frames + 1, sizeof *plan->runs);
+	plan->owner = zeroed(head->segments, sizeof *plan->owner);
+	plan->at = zeroed(head->segments, sizeof *plan->at);
+	plan->first_use = zeroed((size_t)head->frames + 1, sizeof *plan->first_use);
+	plan->uses = zeroed(head->segments, sizeof *plan->uses);
+	plan->left = zeroed(head->nodes, sizeof *plan->left);
+	plan->in_run = zeroed(head->nodes, sizeof *plan->in_run);
+	plan->runs = zeroed((size_t)head->frames + 1, sizeof *plan->runs);
 	if (!plan->owner || !plan->at || !plan->first_use || !plan->uses || !plan->left || !plan->in_run || !plan->runs)
 		return FAILED(fault, "no memory for the extraction");
 	if (map_segments(plan, wanted, fault) < 0)
