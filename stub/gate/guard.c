@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate/guard.h"
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "store/users.h"
 
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 /* Wait until the filler is dead, or does not move: then do its work. */
-static _Noreturn void guard_main(struct gate *gate, int pipe, pid_t watched, take_over become)
+static _Noreturn void guard_main(struct gate *gate, int pipe, pid_t watched, take_over *become)
 {
 	uint32_t beat = atomic_load(&gate->shared->beat);
 	unsigned missed = 0;
@@ -30,9 +31,10 @@ static _Noreturn void guard_main(struct gate *gate, int pipe, pid_t watched, tak
 	}
 	close(pipe);
 	become(gate, true);
+	_exit(EXIT_FAILED); /* never: this only tells the compiler */
 }
 
-void guard_spawn(struct filler *filler, take_over become)
+void guard_spawn(struct filler *filler, take_over *become)
 {
 	int ends[2];
 	pid_t self = getpid();

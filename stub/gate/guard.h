@@ -11,11 +11,11 @@ enum {
 	MISSED_BEATS = 3, /* then the filler is stopped, or as good as dead */
 };
 
-/* What a guard becomes: filler_run. */
-typedef void (*take_over)(struct gate *gate, bool inherited) __attribute__((noreturn));
+/* What a guard becomes: filler_run, which does not return. */
+typedef void take_over(struct gate *gate, bool inherited);
 
 /* Have a new guard, which will `become` the filler; filler->guard stays 0 when there is none to be had. */
-void guard_spawn(struct filler *filler, take_over become);
+void guard_spawn(struct filler *filler, take_over *become);
 
 /* We leave, and nobody is to take over. */
 void guard_dismiss(struct filler *filler);

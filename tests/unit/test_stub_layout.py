@@ -1,4 +1,4 @@
-"""The shape of the engine's sources: who may include whom, and what is said in one place only (docs/architecture.md)."""
+"""The shape of the engine's sources: who may include whom, and what is said in one place (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLOORS = ("base", "image", "tree", "store", "gate", "start", "foreign", "door")
 ROOF = {"": FLOORS[: FLOORS.index("start") + 1], "fuzz": FLOORS}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]*)"', re.MULTILINE)
-COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+TEXT_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|/\*.*?\*/', re.DOTALL)
 
 
 def sources() -> dict[str, str]:
@@ -82,3 +82,43 @@ def test_an_arrow_up_and_a_circle_would_be_seen() -> None:
     assert upward(files) == []
     with pytest.raises(ValueError, match="cycle"):
         TopologicalSorter(units(files)).prepare()
+
+
+# What is said once. Comments may name it, and includes of course.
+
+OPTION_ROW = re.compile(r'\{"(--[a-z-]+)", (?:TEXT|NUMBER|FLAG), [^{}]*, (true|false), (true|false)\}')
+
+
+def said(pattern: str) -> set[str]:
+    """The files whose code, comments and includes left out, has something that matches."""
+    codes = {name: TEXT_OR_COMMENT.sub(r"\1", INCLUDE.sub("", text)) for name, text in sources().items()}
+    return {name for name, code in codes.items() if re.search(pattern, code)}
+
+
+def options() -> dict[str, bool]:
+    """The options in start/options.c, and whether whoever reads the image in the engine's place is given them."""
+    rows = OPTION_ROW.findall(sources()["start/options.c"])
+    return {name: handed_on == "true" for name, _, handed_on in rows}
+
+
+def test_the_layout_of_a_store_is_known_to_one_file() -> None:
+    assert said(r'"[^"\n]*\bv1\b') == {"store/layout.c"}
+    for shelf in ("id", "lock", "stage", "trash", "image", "known", "trace"):
+            assert said(rf'"(?:[^"\n]*/)?{shelf}(?:/[^"\n]*)?"') == {"store/layout.c"}, shelf
+
+
+def test_the_environment_is_read_in_one_file() -> None:
+    assert said(r"\b(?:secure_)?getenv\b|\benviron\b") == {"base/environment.c"}
+
+
+def test_options_are_named_in_one_file() -> None:
+    assert options().keys() >= {"--store", "--fill", "--verify", "--index-fd"}
+    for name in options().keys() - {"--signals"}:  # which foreign/python.c gives to Python, and gets back
+        assert said(f'"{name}"') == {"start/options.c"}, name
+
+
+def test_what_is_handed_on_is_known_to_whoever_hands_it_back() -> None:
+    importers = [text for file in (STUB.parent / "tmprun").rglob("*.py") if '"--then"' in (text := file.read_text())]
+    assert importers
+    for text in importers:
+        assert [name for name, handed_on in options().items() if handed_on and f'"{name}"' not in text] == []
