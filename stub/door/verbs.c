@@ -63,9 +63,9 @@ static int verb_roots(struct request *request)
 		bool made = lstat(root->path, &before) < 0;
 		CLEANUP(close_fd) int fd = root_open(root, true, &reason);
 		bool fine = fd >= 0 && root_has_room(root, fd, 0, 0, &reason) == 0;
+		const char *kind = fd < 0 ? "" : root_is_tmpfs(fd) ? "tmpfs" : "disk";
 		char line[PATH_MAX + sizeof reason.text + 32];
-		join(line, sizeof line, root->path, "\t", fd < 0 ? "" : root_is_tmpfs(fd) ? "tmpfs" : "disk", "\t", fine ? "ok" : "refused", "\t",
-		     reason.text, "\n", (char *)NULL);
+		join(line, sizeof line, root->path, "\t", kind, "\t", fine ? "ok" : "refused", "\t", reason.text, "\n", (char *)NULL);
 		if (made && !fine)
 			rmdir(root->path); /* of no use to anybody */
 		if (write(STDOUT_FILENO, line, strlen(line)) < 0)
@@ -74,6 +74,7 @@ static int verb_roots(struct request *request)
 	return 0;
 }
 
+/* clang-format off */
 static const struct verb verbs[] = {
 	{"run", start, false},
 	{"build", verb_build, false},
@@ -81,6 +82,7 @@ static const struct verb verbs[] = {
 	{"verify", verb_verify, false},
 	{"roots", verb_roots, true},
 };
+/* clang-format on */
 
 const struct verb *verb_find(const char *name)
 {

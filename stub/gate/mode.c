@@ -18,7 +18,12 @@ enum {
 
 int gate_mode(const char *name)
 {
-	static const char *const names[] = {[FILL_AUTO] = "auto", [FILL_EAGER] = "eager", [FILL_BACKGROUND] = "background", [FILL_DEMAND] = "demand"};
+	static const char *const names[] = {
+		[FILL_AUTO] = "auto",
+		[FILL_EAGER] = "eager",
+		[FILL_BACKGROUND] = "background",
+		[FILL_DEMAND] = "demand",
+	};
 	if (!name || !*name)
 		return FILL_AUTO;
 	for (size_t i = 0; i < COUNT(names); i++)
