@@ -65,9 +65,14 @@ static int tell_of_itself(const struct request *request, const char *what, struc
 int main(int argc, char **argv)
 {
 	static char self[PATH_MAX];
-	struct request request = {.typed = argc > 0 ? argv[0] : "", .path = "/proc/self/exe", .index_fd = -1, .self = true,
-				  .arguments = argc > 0 ? argv + 1 : argv, .count = argc > 0 ? argc - 1 : 0,
-				  .foreign = no_foreign, .tell = tell_of_itself};
+	struct request request = {.typed = argc > 0 ? argv[0] : "",
+				  .path = "/proc/self/exe",
+				  .index_fd = -1,
+				  .self = true,
+				  .arguments = argc > 0 ? argv + 1 : argv,
+				  .count = argc > 0 ? argc - 1 : 0,
+				  .foreign = no_foreign,
+				  .tell = tell_of_itself};
 	environment_read(&request.environment);
 	const char *target = environment_text(&request.environment, TARGET_APPIMAGE);
 	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);

@@ -46,7 +46,8 @@ static void blocks_portable(uint32_t state[8], const uint8_t *in, size_t count)
 		memcpy(s, state, sizeof s);
 		for (int i = 0; i < 64; i++) {
 			uint32_t e = s[4], a = s[0];
-			uint32_t t1 = s[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + round_constants[i] + w[i];
+			uint32_t t1 = s[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & s[5]) ^ (~e & s[6])) +
+				      round_constants[i] + w[i];
 			uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
 			memmove(s + 1, s, 7 * sizeof *s);
 			s[4] += t1;
@@ -150,7 +151,7 @@ SHA static inline __attribute__((always_inline)) void blocks_lanes(int lanes, ui
 
 SHA static void blocks_instructions(uint32_t state[8], const uint8_t *in, size_t count)
 {
-	blocks_lanes(1, (uint32_t(*)[8])state, &in, count);
+	blocks_lanes(1, (uint32_t (*)[8])state, &in, count);
 }
 
 #ifndef TMPRUN_SMALL /* in the stub, whose frames are large and come one by one, it is not worth its kilobyte */

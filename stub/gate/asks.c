@@ -45,7 +45,8 @@ void ask_all_broken(struct filler *filler)
 void mind_the_time(struct filler *filler)
 {
 	struct gate_shared *shared = filler->gate->shared;
-	while (filler->served < filler->opened_count && __atomic_load_n(&shared->complete[filler->opened[filler->served]], __ATOMIC_ACQUIRE))
+	while (filler->served < filler->opened_count &&
+	       __atomic_load_n(&shared->complete[filler->opened[filler->served]], __ATOMIC_ACQUIRE))
 		filler->served++;
 	uint64_t since = filler->served < filler->opened_count ? filler->opened_at[filler->served] : 0;
 	atomic_store(&shared->waiting_since, since);

@@ -74,7 +74,10 @@ static void order_frames(struct filler *filler)
 static bool filler_init(struct filler *filler, struct gate *gate)
 {
 	const struct index_head *head = gate->image->index.head;
-	*filler = (struct filler){.gate = gate, .index = &gate->image->index, .guard_pipe = -1, .look_every = LOOK_EVERY_US,
+	*filler = (struct filler){.gate = gate,
+				  .index = &gate->image->index,
+				  .guard_pipe = -1,
+				  .look_every = LOOK_EVERY_US,
 				  .job_tickets = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)};
 	filler->frames = zeroed(head->frames, 1);
 	filler->jobs = zeroed(head->segments, sizeof *filler->jobs);
@@ -84,8 +87,8 @@ static bool filler_init(struct filler *filler, struct gate *gate)
 	filler->written = zeroed(head->segments, 1);
 	filler->order = zeroed(head->frames, sizeof *filler->order);
 	filler->hot = zeroed(head->nodes, sizeof *filler->hot);
-	if (!filler->frames || !filler->jobs || !filler->asked || !filler->opened || !filler->opened_at || !filler->written || !filler->order ||
-	    !filler->hot || filler->job_tickets < 0)
+	if (!filler->frames || !filler->jobs || !filler->asked || !filler->opened || !filler->opened_at || !filler->written ||
+	    !filler->order || !filler->hot || filler->job_tickets < 0)
 		return false;
 	filler->hot_count = trace_load(gate->trace, filler->index, filler->hot);
 	if (gate->mode != FILL_DEMAND)

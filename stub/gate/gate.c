@@ -43,7 +43,8 @@ static _Noreturn void filler_main(struct gate *gate, int report)
 	gate->shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (report < 0)
 		_exit(1); /* no descriptor left even for that: who waits at the other end sees it close */
-	if (image->fd < 0 || gate->entry_fd < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 || gate->shared == MAP_FAILED)
+	if (image->fd < 0 || gate->entry_fd < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 ||
+	    gate->shared == MAP_FAILED)
 		FAILED(&fault, "cannot set up the filler: ", reason_text(errno));
 	else
 		skeleton_make(gate, &fault);

@@ -157,8 +157,8 @@ static int check_node(const struct index *index, uint32_t number, struct cursor 
 	case NODE_SYMLINK:
 		return check_symlink(index, node, fault);
 	case NODE_HARD_LINK:
-		return rule(node->b == 0 && node->size == 0 && node->a < index->head->nodes &&
-				    index->nodes[node->a].type == NODE_FILE, fault, "hard link");
+		return rule(node->b == 0 && node->size == 0 && node->a < index->head->nodes && index->nodes[node->a].type == NODE_FILE,
+			    fault, "hard link");
 	default:
 		return rule(false, fault, "node's type");
 	}
@@ -226,7 +226,8 @@ static int check_fixups(struct index *index, struct fault *fault)
 		const struct fixup *fixup = &index->fixups[i];
 		bool legal;
 		if (fixup->kind == FIXUP_INTERPRETER)
-			legal = i == index->interpreters && ++index->interpreters <= INTERPRETERS_MAX && legal_interpreter(index, (const void *)fixup);
+			legal = i == index->interpreters && ++index->interpreters <= INTERPRETERS_MAX &&
+				legal_interpreter(index, (const void *)fixup);
 		else
 			legal = legal_program(index, fixup) && (i == index->interpreters || fixup[-1].node < fixup->node);
 		if (rule(legal, fault, "fixup") < 0)

@@ -123,7 +123,9 @@ struct building {
 
 static struct tree tree_of(const struct building *building, int root)
 {
-	return (struct tree){.index = &building->image->index, .root = root, .sealed = true,
+	return (struct tree){.index = &building->image->index,
+			     .root = root,
+			     .sealed = true,
 			     .retarget = building->retarget.lacking ? &building->retarget : NULL};
 }
 
@@ -131,7 +133,12 @@ static int fill_gated(const struct building *building, int entry_fd, int root, s
 {
 	char trace[PATH_MAX];
 	layout_trace(building->image->index.key_text, &building->request->environment, trace);
-	struct gate gate = {.image = building->image, .tree = tree_of(building, root), .mode = building->mode, .entry_fd = entry_fd, .key = building->key, .trace = trace};
+	struct gate gate = {.image = building->image,
+			    .tree = tree_of(building, root),
+			    .mode = building->mode,
+			    .entry_fd = entry_fd,
+			    .key = building->key,
+			    .trace = trace};
 	return gate_start(&gate, fault);
 }
 
@@ -181,7 +188,8 @@ static int build(const struct building *building, struct fault *fault)
 	if (result < 0)
 		tree_remove(shelves->stage, name);
 	else
-		debug_log("unpacked into ", building->root->path, building->mode == FILL_EAGER ? "" : ", the rest while it runs", (char *)NULL);
+		debug_log("unpacked into ", building->root->path, building->mode == FILL_EAGER ? "" : ", the rest while it runs",
+			  (char *)NULL);
 	return result;
 }
 
@@ -216,7 +224,8 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	}
 	/* The nodes, and the entry's own files and directories. */
 	uint64_t inodes = (uint64_t)building->image->index.head->nodes + 8;
-	if (root_has_room(building->root, shelves->version, building->image->index.head->content_size + building->image->index.size, inodes, fault) < 0)
+	if (root_has_room(building->root, shelves->version, building->image->index.head->content_size + building->image->index.size, inodes,
+			  fault) < 0)
 		return -1;
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (attempt && !unlocked)

@@ -22,8 +22,8 @@ static int find_warm(const struct image *image, const struct roots *roots, struc
 }
 
 /* The first root that can and does take the tree; when none does, all their reasons. */
-static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image,
-			   struct entry *entry, struct fault *fault)
+static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, struct entry *entry,
+			   struct fault *fault)
 {
 	char tried[sizeof fault->text] = "";
 	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);

@@ -18,8 +18,14 @@ static int run(const struct request *request, struct fault *fault)
 	char identity[IDENTITY_SIZE];
 	image_identity(&image.known_as, identity);
 	image_close(&image);
-	struct launch app = {.environment = &request->environment, .image = request->shown, .typed = request->typed, .tree = entry.tree, .lease = entry.lease, .bare = entry.bare,
-			     .arguments = request->arguments, .count = request->count};
+	struct launch app = {.environment = &request->environment,
+			     .image = request->shown,
+			     .typed = request->typed,
+			     .tree = entry.tree,
+			     .lease = entry.lease,
+			     .bare = entry.bare,
+			     .arguments = request->arguments,
+			     .count = request->count};
 	launch(&app, fault);
 	if (fault->kind == FAULT_IMAGE)
 		entry_discard(&entry, identity); /* it cannot run here: keep nothing of it */

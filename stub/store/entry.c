@@ -49,7 +49,8 @@ int entry_take(const struct root *root, int trees, const char *key, struct entry
 	CLEANUP(close_fd) int entry_fd = -1;
 	CLEANUP(close_fd) int lease = lease_take(trees, key, &opened, &entry_fd);
 	/* Prune (P) and we (W): W opens, P locks and renames and unlocks, W locks. The name then no longer leads to what W has. */
-	if (lease < 0 || fstatat(trees, key, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != opened.st_ino || named.st_dev != opened.st_dev)
+	if (lease < 0 || fstatat(trees, key, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != opened.st_ino ||
+	    named.st_dev != opened.st_dev)
 		return 0;
 	/* Complete and untouched; or being filled, when every open waits for its own file. */
 	if (!watch_holds(entry_fd) && !entry_is_filling(entry_fd)) {

@@ -117,7 +117,7 @@ static int write_piece(struct fill *fill, struct hand *hand, uint32_t segment, c
 	if (hand->open < 0 || hand->open_number != number) {
 		close_fd(&hand->open);
 		hand->open = in_run ? tree_make_file(fill->tree, &hand->place, number, true, fault)
-				      : tree_open_file(fill->tree, &hand->place, number, fault);
+				    : tree_open_file(fill->tree, &hand->place, number, fault);
 		hand->open_number = number;
 		if (hand->open < 0)
 			return -1;
@@ -133,7 +133,8 @@ static int write_piece(struct fill *fill, struct hand *hand, uint32_t segment, c
 static int pass_on(struct fill *fill, struct hand *hand, uint32_t segment, uint32_t file, const uint8_t *bytes, struct fault *fault)
 {
 	if (fill->piece)
-		return fill->piece(fill->context, &hand->place, file, fill->plan.at[segment], bytes, fill->plan.index->segments[segment].length, fault);
+		return fill->piece(fill->context, &hand->place, file, fill->plan.at[segment], bytes,
+				   fill->plan.index->segments[segment].length, fault);
 	return write_piece(fill, hand, segment, bytes, fault);
 }
 
@@ -179,8 +180,8 @@ static int fill_run(void *context, unsigned me, uint32_t item, struct fault *fau
 
 int fill_files(const struct image *image, const struct tree *tree, unsigned hands, struct fault *fault)
 {
-	struct fill fill = {.image = image, .tree = tree, .crew = hands,
-			    .batches = (tree->index->head->nodes + NODES_AT_ONCE - 1) / NODES_AT_ONCE};
+	struct fill fill = {
+		.image = image, .tree = tree, .crew = hands, .batches = (tree->index->head->nodes + NODES_AT_ONCE - 1) / NODES_AT_ONCE};
 	int result = -1;
 	if (prepare(&fill, fault) == 0 &&
 	    crew_run(fill.names < NODES_AT_ONCE ? 1 : hands, crew_batches(fill.batches, hands), make_nodes, &fill, fault) == 0 &&
@@ -192,8 +193,7 @@ int fill_files(const struct image *image, const struct tree *tree, unsigned hand
 
 int fill_tree(const struct image *image, const struct tree *tree, unsigned hands, struct fault *fault)
 {
-	if (tree_make_directories(tree, fault) < 0 || fill_files(image, tree, hands, fault) < 0 ||
-	    tree_make_hard_links(tree, fault) < 0)
+	if (tree_make_directories(tree, fault) < 0 || fill_files(image, tree, hands, fault) < 0 || tree_make_hard_links(tree, fault) < 0)
 		return -1;
 	return tree_finish_directories(tree, fault);
 }

@@ -146,12 +146,13 @@ int retarget_file(const struct retarget *retarget, uint32_t number, int fd)
 	size_t length = retarget_path(retarget, fixup, path);
 	int result = 1;
 	if (length)
-		result = fixup->kind == FIXUP_ELF ? change_elf(retarget, fixup, fd, path, length) : change_script(retarget, fixup, fd, path);
+		result =
+			fixup->kind == FIXUP_ELF ? change_elf(retarget, fixup, fd, path, length) : change_script(retarget, fixup, fd, path);
 	if (result <= 0)
 		return result;
 	char inside[MAX_PATH + 1];
 	index_path(retarget->index, number, inside);
-	debug_log(inside, ": not retargeted: ", fixup->kind == FIXUP_SCRIPT ? "its #! line" : "the path", " is too long, or not as the index says",
-		  (char *)NULL);
+	debug_log(inside, ": not retargeted: ", fixup->kind == FIXUP_SCRIPT ? "its #! line" : "the path",
+		  " is too long, or not as the index says", (char *)NULL);
 	return 0;
 }

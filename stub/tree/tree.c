@@ -220,7 +220,8 @@ int tree_finish_directories(const struct tree *tree, struct fault *fault)
 {
 	CLEANUP(place_leave) struct place place = NOWHERE;
 	for (uint32_t i = tree->index->head->nodes; i-- > (tree->root_stays ? 1 : 0);)
-		if (tree->index->nodes[i].type == NODE_DIRECTORY && tree_wants(tree, i) && tree_finish_directory(tree, &place, i, fault) < 0)
+		if (tree->index->nodes[i].type == NODE_DIRECTORY && tree_wants(tree, i) &&
+		    tree_finish_directory(tree, &place, i, fault) < 0)
 			return -1;
 	return 0;
 }
