@@ -104,7 +104,7 @@ def options() -> dict[str, bool]:
 def test_the_layout_of_a_store_is_known_to_one_file() -> None:
     assert said(r'"[^"\n]*\bv1\b') == {"store/layout.c"}
     for shelf in ("id", "lock", "stage", "trash", "image", "known", "trace"):
-            assert said(rf'"(?:[^"\n]*/)?{shelf}(?:/[^"\n]*)?"') == {"store/layout.c"}, shelf
+        assert said(rf'"(?:[^"\n]*/)?{shelf}(?:/[^"\n]*)?"') == {"store/layout.c"}, shelf
 
 
 def test_the_environment_is_read_in_one_file() -> None:
