@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,10 +142,12 @@ def wanted_machines() -> list[str]:
 
 
 def build_requires(machines: Iterable[str]) -> list[str]:
-    """What has to be installed from PyPI before `build(machines)` can run here."""
+    """What has to be installed from PyPI before `build(machines)` can run here; for no machine: to make an sdist."""
     needs = []
     if not all(map(_intact, pinned())):
         needs.append("pip")
+    if not (ROOT / "stub" / "help.bin").exists():
+        needs += _dependencies()
     if any(_own_compiler(machine) is None for machine in machines):
         needs.append(ZIG_REQUIREMENT)
     return needs
@@ -202,6 +205,33 @@ def _unpack(source: Source) -> Path:
         except OSError:  # another build was faster
             shutil.rmtree(staging)
     return source.folder
+
+
+# The help pages: the front door prints what the command line in Python would.
+
+
+def help_pages() -> Path:
+    """Make the help pages of the command line's declarations; an sdist brings them. BuildError when neither can be."""
+    carried, made = ROOT / "stub" / "help.bin", BUILD / "help.bin"
+    BUILD.mkdir(exist_ok=True)
+    if carried.exists():
+        made.write_bytes(carried.read_bytes())
+        return made
+    command = [sys.executable, "-m", "tmprun.cli.help_pages"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise BuildError(f"the help pages cannot be made: {reason}; install what pyproject.toml names as dependencies")
+    made.write_bytes(done.stdout)
+    return made
+
+
+def _dependencies() -> list[str]:
+    found: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return found
 
 
 # The compilers.
@@ -275,8 +305,13 @@ def _units() -> dict[str, list[Unit]]:
     include = [f"-isystem{folder.relative_to(ROOT)}" for folder in (zstd, deflate)]
     own = [*OWN_FLAGS, *include, f'-DTMPRUN_VERSION="{_version()}"']
     units: dict[str, list[Unit]] = {"stub": [], "tmprun": [], "both": []}
-    for file in sorted([*(ROOT / "stub").glob("*.c"), *(ROOT / "stub").glob("*.S")]):
+    for file in sorted((ROOT / "stub").glob("*.c")):
         units[_program_of(file.stem)].append(Unit(file, own, headers.hexdigest()))
+    texts = headers.copy()
+    for text in (help_pages(), ROOT / "stub" / "boot.py"):
+        texts.update(text.read_bytes())
+    for file in sorted((ROOT / "stub").glob("*.S")):
+        units[_program_of(file.stem)].append(Unit(file, own, texts.hexdigest()))
     for file in sorted([*zstd.glob("common/*.c"), *zstd.glob("decompress/*.c")]):
         bmi2 = [] if file.stem in ZSTD_WITH_BMI2 else ["-DDYNAMIC_BMI2=0"]
         units["stub"].append(Unit(file, ZSTD_FLAGS + ZSTD_SMALL + bmi2, zstd.name, SMALL_LEVELS))

@@ -1,10 +1,12 @@
 /* The front door, `tmprun` on PATH: starts images by itself, and passes everything else to the Python command line. */
 #define _GNU_SOURCE
 #include "door_python.h"
+#include "door_texts.h"
 #include "door_verify.h"
 #include "extract.h"
 #include "launch.h"
 #include "start.h"
+#include "version.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -169,9 +171,6 @@ static int run_command(int argc, char **argv)
 	const struct option options[] = {
 		{"--fill", &request.fill, NULL}, {"--store", &request.store, NULL}, {"--verify", NULL, &request.verify},
 	};
-	for (int i = 2; i < argc && argv[i][0] == '-'; i++)
-		if (strcmp(argv[i], "--help") == 0)
-			return -1;
 	int at = take_options(argv, 2, options, COUNT(options));
 	if (at < 0)
 		return EXIT_FAILED;
@@ -183,6 +182,39 @@ static int command_line(char **argv)
 	struct fault fault = {0};
 	python_become((const char *const *)argv + 1, &fault);
 	return fault_report(&fault);
+}
+
+static bool asks_for_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* `tmprun --version`, `tmprun [COMMAND...] --help` and `tmprun help [COMMAND...]`: what they print, or NULL. */
+static const char *known_answer(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return "tmprun " TMPRUN_VERSION "\n";
+	if (strcmp(argv[1], "help") == 0 && !(argv[2] && asks_for_help(argv[2])))
+		return help_page(argv + 2, argc - 2);
+	int words = 0;
+	while (argv[1 + words] && argv[1 + words][0] != '-')
+		words++;
+	/* What stands behind the name of an app is the app's: help_page knows commands only, so it is none of those. */
+	return argv[1 + words] && asks_for_help(argv[1 + words]) ? help_page(argv + 1, words) : NULL;
+}
+
+static int say(const char *text)
+{
+	struct fault fault = {0};
+	return print(text, &fault) < 0 ? fault_report(&fault) : 0;
+}
+
+static int nothing_to_do(void)
+{
+	const char *page = help_page(NULL, 0);
+	ssize_t put = write(STDERR_FILENO, page, strlen(page));
+	(void)put; /* the exit status says it as well */
+	return EXIT_FAILED;
 }
 
 static bool for_python(const char *word)
@@ -202,12 +234,15 @@ int main(int argc, char **argv)
 	if (argc < 2) {
 		/* A launcher starts us as the runtime of that file. */
 		char *named[] = {argv[0], target, NULL};
-		return target && *target ? with_image(&request, named, 2, 1, start) : command_line(argv);
+		if (target && *target)
+			return with_image(&request, named, 2, 1, start);
+		return nothing_to_do();
 	}
-	if (strcmp(argv[1], "run") == 0) {
-		int status = run_command(argc, argv);
-		return status < 0 ? command_line(argv) : status;
-	}
+	const char *answer = known_answer(argc, argv);
+	if (answer)
+		return say(answer);
+	if (strcmp(argv[1], "run") == 0)
+		return run_command(argc, argv);
 	if (argv[1][0] == '@' && find_verb(argv[1] + 1))
 		return engine(argc, argv);
 	return for_python(argv[1]) ? command_line(argv) : with_image(&request, argv, argc, 1, start);

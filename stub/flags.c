@@ -23,21 +23,6 @@ static const char help[] =
 	"  --appimage-version            print the version of the program that starts it\n"
 	"Environment: TMPRUN_STORE (where to unpack), TMPRUN_LOG=debug, TARGET_APPIMAGE, APPIMAGE_EXTRACT_AND_RUN, TMPDIR.\n";
 
-static int print(const char *text, struct fault *fault)
-{
-	size_t size = strlen(text);
-	while (size) {
-		ssize_t put = write(STDOUT_FILENO, text, size);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return FAILED(fault, "cannot print: ", reason_text(errno));
-		text += put;
-		size -= (size_t)put;
-	}
-	return 0;
-}
-
 static int make_portable(const struct request *request, const char *what, struct fault *fault)
 {
 	char path[PATH_MAX];

@@ -248,6 +248,21 @@ int write_file(int dir, const char *name, const void *bytes, size_t size, mode_t
 	return result;
 }
 
+int print(const char *text, struct fault *fault)
+{
+	size_t size = strlen(text);
+	while (size) {
+		ssize_t put = write(STDOUT_FILENO, text, size);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return FAILED(fault, "cannot print: ", reason_text(errno));
+		text += put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
 void close_fd(int *fd)
 {
 	if (*fd >= 0)

@@ -63,6 +63,9 @@ ssize_t read_text(int dir, const char *name, char *out, size_t size);
 /* Make `name` in `dir` with that content and mode; fails when it exists. 0, or -1 with errno. */
 int write_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode);
 
+/* Write `text` to stdout: 0, or -1 with a fault. */
+int print(const char *text, struct fault *fault);
+
 void close_fd(int *fd);
 void free_pointer(void *pointer_to_pointer);
 
