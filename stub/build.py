@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,10 +144,12 @@ def wanted_machines() -> list[str]:
 
 
 def build_requires(machines: Iterable[str]) -> list[str]:
-    """What has to be installed from PyPI before `build(machines)` can run here."""
+    """What has to be installed from PyPI before `build(machines)` can run here; for no machine: to make an sdist."""
     needs = []
     if not all(map(_intact, pinned())):
         needs.append("pip")
+    if not (ROOT / "stub" / "help.bin").exists():
+        needs += _dependencies()
     if any(_own_compiler(machine) is None for machine in machines):
         needs.append(ZIG_REQUIREMENT)
     return needs
@@ -204,6 +207,33 @@ def _unpack(source: Source) -> Path:
         except OSError:  # another build was faster
             shutil.rmtree(staging)
     return source.folder
+
+
+# The help pages: the front door prints what the command line in Python would.
+
+
+def help_pages() -> Path:
+    """Make the help pages of the command line's declarations; an sdist brings them. BuildError when neither can be."""
+    carried, made = ROOT / "stub" / "help.bin", BUILD / "help.bin"
+    BUILD.mkdir(exist_ok=True)
+    if carried.exists():
+        made.write_bytes(carried.read_bytes())
+        return made
+    command = [sys.executable, "-m", "tmprun.cli.help_pages"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise BuildError(f"the help pages cannot be made: {reason}; install what pyproject.toml names as dependencies")
+    made.write_bytes(done.stdout)
+    return made
+
+
+def _dependencies() -> list[str]:
+    found: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return found
 
 
 # The compilers.
@@ -271,13 +301,15 @@ def sanitizer() -> Toolchain:
 def _units() -> dict[str, list[Unit]]:
     """All there is to compile: what belongs to the `stub` alone, to the front door (`tmprun`) alone, and to `both`."""
     zstd, deflate = (_unpack(source) for source in fetch())
-    headers = hashlib.sha256((ROOT / "THIRD-PARTY-LICENSES").read_bytes())
+    headers = hashlib.sha256()
     for header in sorted((ROOT / "stub").rglob("*.h")):
         headers.update(header.read_bytes())
     include = [f"-isystem{folder.relative_to(ROOT)}" for folder in (zstd, deflate)]
     own = [*OWN_FLAGS, "-Istub", *include, f'-DTMPRUN_VERSION="{_version()}"']
+    help_pages()
     units = {
-        program: [Unit(file, own, headers.hexdigest()) for file in files] for program, files in _own_sources().items()
+        program: [Unit(file, own, headers.hexdigest() + _embedded(file)) for file in files]
+        for program, files in _own_sources().items()
     }
     for file in sorted([*zstd.glob("common/*.c"), *zstd.glob("decompress/*.c")]):
         bmi2 = [] if file.stem in ZSTD_WITH_BMI2 else ["-DDYNAMIC_BMI2=0"]
@@ -299,8 +331,16 @@ def _own_sources() -> dict[str, list[Path]]:
     """The files of stub/, by the program that they belong to, `both` or one."""
     stub = ROOT / "stub"
     shared = [file for folder in SHARED for file in sorted((stub / folder).glob("*.c"))]
-    door = [file for folder in DOOR for file in sorted((stub / folder).glob("*.c"))]
+    door = [file for folder in DOOR for file in sorted((stub / folder).glob("*.[cS]"))]
     return {"stub": [stub / "stub.c"], "tmprun": door, "both": [stub / "notices.S", *shared]}
+
+
+def _embedded(source: Path) -> str:
+    """A digest of the files that the source has the assembler take in as they are."""
+    digest = hashlib.sha256()
+    for name in re.findall(r'^\s*\.incbin "([^"]+)"$', source.read_text(), re.MULTILINE):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
 
 
 def _version() -> str:

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from tmprun.output import say
+from tmprun.cli.output import say
 from tmprun_bench import baseline, junit, limits, machine, own_app, pictures, report, stored, subjects
 from tmprun_bench.cases import CASES, Case, summary_of
 from tmprun_bench.context import Context
@@ -44,7 +44,7 @@ TREES = 8  # of an app of which memory is touched beforehand
 
 @dataclass(frozen=True)
 class Request:
-    """The command line; tmprun/cli_bench.py says what each option is."""
+    """The command line; tmprun/cli/bench.py says what each option is."""
 
     image: Path | None
     arguments: tuple[str, ...]

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/system.h"
+#include "door/help.h"
 #include "door/verbs.h"
 #include "foreign/foreign.h"
 #include "foreign/python.h"
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const python_commands[] = {"pack", "info", "extract", "cache", "doctor", "bench", "help"};
 
@@ -53,9 +55,6 @@ static int engine(struct request *request, const struct verb *verb, int argc, ch
 
 static int run_command(struct request *request, int argc, char **argv)
 {
-	for (int i = 2; i < argc && argv[i][0] == '-'; i++)
-		if (strcmp(argv[i], "--help") == 0)
-			return -1;
 	int at = options_take(request, argv, 2, OF_RUN);
 	if (at < 0)
 		return EXIT_FAILED;
@@ -67,6 +66,20 @@ static int command_line(char **argv)
 	struct fault fault = {0};
 	python_become((const char *const *)argv + 1, &fault);
 	return fault_report(&fault);
+}
+
+static int say(const char *text)
+{
+	struct fault fault = {0};
+	return print(text, &fault) < 0 ? fault_report(&fault) : 0;
+}
+
+static int nothing_to_do(void)
+{
+	const char *page = help_page(NULL, 0);
+	ssize_t put = write(STDERR_FILENO, page, strlen(page));
+	(void)put; /* the exit status says it as well */
+	return EXIT_FAILED;
 }
 
 static bool for_python(const char *word)
@@ -88,12 +101,13 @@ int main(int argc, char **argv)
 		/* A launcher starts us as the runtime of that file. */
 		char *target = (char *)environment_text(&request.environment, TARGET_APPIMAGE);
 		char *named[] = {argv[0], target, NULL};
-		return target ? with_image(&request, named, 2, 1, start) : command_line(argv);
+		return target ? with_image(&request, named, 2, 1, start) : nothing_to_do();
 	}
-	if (strcmp(argv[1], "run") == 0) {
-		int status = run_command(&request, argc, argv);
-		return status < 0 ? command_line(argv) : status;
-	}
+	const char *answer = help_answer(argc, argv);
+	if (answer)
+		return say(answer);
+	if (strcmp(argv[1], "run") == 0)
+		return run_command(&request, argc, argv);
 	const struct verb *verb = argv[1][0] == '@' ? verb_find(argv[1] + 1) : NULL;
 	if (verb)
 		return engine(&request, verb, argc, argv);

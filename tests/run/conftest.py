@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -17,8 +18,7 @@ import pytest
 from apps import SETTLED, App, compile_probe, packed, probe_appdir, write
 from gating import Gated, compile_reader, gated_bundle, gated_image
 from harness import Harness, engine, remove
-
-import tmprun
+from tmprun_bench.installation import lay_out
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -57,12 +57,7 @@ def sanitized_door() -> Path:
 @pytest.fixture(scope="session")
 def door_with_python(door: Path, shared: Path) -> Path:
     """The front door with the Python command line beside it, as they are installed."""
-    place = shared / "bin"
-    place.mkdir()
-    package = str(Path(tmprun.__file__).parent.parent)
-    script = f"import sys\nsys.path.insert(0, {package!r})\nfrom tmprun.main import main\nsys.exit(main())\n"
-    write(place / "tmprun-py", f"#!{sys.executable}\n{script}", 0o755)
-    return Path(shutil.copy(door, place / "tmprun"))
+    return lay_out(door, shared)
 
 
 @pytest.fixture
@@ -89,6 +84,28 @@ def shared() -> Iterator[Path]:
     base.chmod(0o755)
     yield base
     shutil.rmtree(base)
+
+
+def hatchling(target: str, source: Path, into: Path) -> Path:
+    """Build the sdist or the wheel of `source`, for this machine alone to be quick; returns the file."""
+    environment = os.environ | {"TMPRUN_ENGINE_ARCHES": os.uname().machine}
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", into]
+    subprocess.run(command, cwd=source, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return next(into.glob("*.whl" if target == "wheel" else "*.tar.gz"))
+
+
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return hatchling("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from the sdist, as pip would."""
+    folder = tmp_path_factory.mktemp("wheel")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder)
+    return hatchling("wheel", folder / sdist.name.removesuffix(".tar.gz"), folder)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from tmprun_bench.harness import Measurement
 from tmprun_bench.limits import Check
 from tmprun_bench.results import Result
 
-from tmprun.cli import app
+from tmprun.cli.app import application
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = ("github-actions.yml", "gitlab-ci.yml")
@@ -267,7 +267,7 @@ def parsed(line: str) -> Any:
     """A `tmprun bench` command line as the command would understand it, its defaults left out."""
     program, verb, *words = shlex.split(line)
     assert (program, verb) == ("tmprun", "bench")
-    bench = typer.main.get_command(app).commands["bench"]  # type: ignore[attr-defined]
+    bench = typer.main.get_command(application()).commands["bench"]  # type: ignore[attr-defined]
     given = bench.make_context("bench", words).params
     limits.parse_all(given["fail_if"] or (), with_baseline=given["baseline"] is not None)
     return given

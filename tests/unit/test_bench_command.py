@@ -65,7 +65,7 @@ def breaks(context):
     raise BenchError("it broke")
 
 CASES["breaks"] = breaks
-from tmprun.cli import main
+from tmprun.cli.app import main
 sys.exit(main(["bench", *sys.argv[1:]]))
 """
 
@@ -140,7 +140,7 @@ def test_without_its_packages_it_says_what_to_install(tmp_path: Path, missing: s
 
 def test_help_of_tmprun_does_not_load_the_benchmark() -> None:
     program = (
-        "import sys; from tmprun.cli import main; main(['--help']);"
+        "import sys; from tmprun.cli.app import main; main(['--help']);"
         "sys.exit(any(name.partition('.')[0] in ('tmprun_bench', 'numpy', 'psutil') for name in sys.modules))"
     )
     done = bench(python=("-c", program))

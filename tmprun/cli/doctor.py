@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from tmprun import __version__, host
-from tmprun.errors import TmprunError
+from tmprun.cli.output import say, say_json
+from tmprun.errors import EngineFailed, TmprunError
 from tmprun.handover import front_door
 from tmprun.host import Host
 from tmprun.human import one_line, size_text, table
-from tmprun.output import say, say_json
 from tmprun.store import Root
 from tmprun.stubs import ENGINE
-from tmprun.verbs import EngineFailed, roots
+from tmprun.verbs import roots
 
 CANNOT_START = 1
 

@@ -1,8 +1,7 @@
-"""`tmprun info`, and what the front door asks for with `--appimage-updateinformation` and its like."""
+"""`tmprun info`."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
@@ -10,15 +9,10 @@ from typing import Annotated
 import typer
 
 from tmprun import info as looking
-from tmprun import sections, store
-from tmprun.bundle import read_footer
-from tmprun.errors import TmprunError
-from tmprun.foreign import Image
+from tmprun import store
+from tmprun.cli.output import say, say_json
 from tmprun.human import one_line, size_text, table
-from tmprun.images.elf_head import read_head
-from tmprun.images.source import Source
 from tmprun.info import Contents, Info
-from tmprun.output import say, say_json, say_raw
 from tmprun.start_trace import Start
 from tmprun.verbs import roots
 
@@ -77,21 +71,3 @@ def _apprun(apprun: looking.AppRun) -> str:
     if apprun.kind == "ELF":
         return f"program for {apprun.machine}, {apprun.interpreter or 'static'}"
     return f"script for {apprun.interpreter}" if apprun.kind == "script" else f"AppRun is {apprun.kind}"
-
-
-def section(what: str, path: str) -> int:
-    """Print the payload's offset, the update information or the signature of an image, as its own runtime would."""
-    with Image(path) as image:
-        if what == "offset":
-            footer = read_footer(image.fd)
-            offset = footer.offset if footer else read_head(Source(image.fd, image.size)).payload
-            say_raw(str(offset).encode())
-            return 0
-        name = {"updateinformation": sections.UPDATE_INFORMATION, "signature": sections.SIGNATURE}[what]
-        content = sections.section(image.fd, name)
-        if not content and what == "updateinformation" and looking.is_iso(image):
-            content = sections.iso_update_information(image.fd)
-        if content is None:
-            raise TmprunError(f"has no {os.fsdecode(name)} section", path, "it may be no AppImage")
-        say_raw(content)
-    return 0

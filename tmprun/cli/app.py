@@ -6,42 +6,61 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
-from tmprun import __version__, cli_bench, cli_cache, cli_doctor, cli_info, cli_pack
+from tmprun import __version__
+from tmprun.cli.output import complain, say
 from tmprun.clock import debugging
-from tmprun.errors import TmprunError
-from tmprun.output import complain, say, say_json
-from tmprun.verbs import EngineFailed, extract
+from tmprun.errors import EngineFailed, TmprunError
 
 FAILED = 127
+
+# In the order in which people need them. Each is defined in the module of its name, which is loaded when it is asked
+# for: all together they take three times as long to load as one.
+COMMANDS = ("run", "pack", "info", "extract", "cache", "doctor", "bench", "help")
+# What stands behind APP is the app's, also when it looks like an option.
+ARGUMENTS_OF_THE_APP = ("run", "bench")
 
 EPILOG = """
 Anything else is an application: "tmprun APP [ARGS...]" runs it, and everything behind APP is its own.
 An argument with a slash is always an application, also when it is named like a command.
 """
 
-app = typer.Typer(
-    name="tmprun",
-    help="Run applications that come as one file: AppImages and bundles, without FUSE.",
-    epilog=EPILOG,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(cli_pack.pack)
-app.command()(cli_info.info)
-app.command()(cli_doctor.doctor)
-app.command(context_settings={"allow_interspersed_args": False})(cli_bench.bench)
-app.add_typer(cli_cache.app, name="cache")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+class InOrder(typer.core.TyperGroup):
+    """Lists commands in the order of COMMANDS; typer itself puts those that have commands of their own last."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        return [name for name in COMMANDS if name in self.commands]
 
 
-@app.callback(invoke_without_command=True)
+def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with the commands `names`."""
+    app = typer.Typer(
+        name="tmprun",
+        cls=InOrder,
+        help="Run applications that come as one file: AppImages and bundles, without FUSE.",
+        epilog=EPILOG,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(start)
+    for name in names:
+        command = help_command if name == "help" else getattr(import_module(f"tmprun.cli.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name, context_settings={"allow_interspersed_args": name not in ARGUMENTS_OF_THE_APP})(command)
+    return app
+
+
 def start(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -54,42 +73,9 @@ def start(
         raise typer.Exit(FAILED)
 
 
-@app.command(context_settings={"allow_interspersed_args": False})
-def run(
-    image: Annotated[str, typer.Argument(metavar="APP")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="The app's own.")] = None,
-    fill: Annotated[str, typer.Option(help="eager, background or demand.")] = "",
-    store: Annotated[str, typer.Option(help="Unpack below this directory and no other.")] = "",
-    verify: Annotated[bool, typer.Option("--verify", help="Compare what is unpacked already with the image.")] = False,
-) -> None:
-    """Run an application."""
-    raise TmprunError("only the program tmprun itself runs applications", image, "call that and not tmprun-py")
-
-
-@app.command("extract")
-def extract_command(
-    image: Annotated[str, typer.Argument(metavar="APP")],
-    patterns: Annotated[
-        list[str] | None, typer.Argument(metavar="PATTERN", help="Only what matches, as 'usr/share/*'.")
-    ] = None,
-    directory: Annotated[
-        str, typer.Option("-C", "--directory", metavar="DIR", help="Extract into it.")
-    ] = "squashfs-root",
-    as_json: Json = False,
-) -> None:
-    """Extract an image's files into a directory, and print their paths."""
-    if not as_json:
-        sys.stdout.flush()
-        extract(image, directory, patterns or [], sys.stdout.fileno())
-        return
-    paths = extract(image, directory, patterns or []).splitlines()
-    say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})
-
-
-@app.command("help")
 def help_command(command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND")] = None) -> None:
     """Explain a command."""
-    app(args=[*(command or []), "--help"], prog_name="tmprun", standalone_mode=False)
+    application()(args=[*(command or []), "--help"], prog_name="tmprun", standalone_mode=False)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,7 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _act(arguments: list[str]) -> int:
     if arguments[:1] == ["@section"]:
-        return cli_info.section(*arguments[1:])
+        from tmprun.cli.section import section
+
+        return section(*arguments[1:])
+    app = application(arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS)
     status: Any = app(args=arguments, prog_name="tmprun", standalone_mode=False)
     return status if isinstance(status, int) else 0
 

@@ -11,8 +11,8 @@ import typer
 
 from tmprun import known, store, usage
 from tmprun.audit import Finding, audit
+from tmprun.cli.output import complain, say, say_json, say_raw
 from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, table
-from tmprun.output import complain, say, say_json, say_raw
 from tmprun.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory
 from tmprun.prune import prune as prune_stores
 from tmprun.store import Entry, KnownImage
@@ -21,20 +21,20 @@ from tmprun.verbs import build, roots
 DAMAGED = 1
 SHORT = 12  # so much of a key tells it from the others
 
-app = typer.Typer(help="Show and tidy what is unpacked.", rich_markup_mode=None)
+cache = typer.Typer(help="Show and tidy what is unpacked.", rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Alone = Annotated[bool, typer.Option("--alone", help="In a container: nobody outside it uses these stores.")]
 
 
-@app.callback(invoke_without_command=True)
+@cache.callback(invoke_without_command=True)
 def start(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         sys.stderr.write(context.get_help() + "\n")
         raise typer.Exit(127)
 
 
-@app.command("list")
+@cache.command("list")
 def list_command(as_json: Json = False) -> None:
     """List the unpacked images, and what is remembered about others."""
     view, now = usage.look(), time.time()
@@ -57,7 +57,7 @@ def list_command(as_json: Json = False) -> None:
     say(table(rows, right=(1, 2)))
 
 
-@app.command()
+@cache.command()
 def path(image: Annotated[str, typer.Argument(metavar="APP")], as_json: Json = False) -> None:
     """Print where an image is unpacked; unpack it if need be."""
     found = build(image)
@@ -67,7 +67,7 @@ def path(image: Annotated[str, typer.Argument(metavar="APP")], as_json: Json = F
         say_raw(found)
 
 
-@app.command()
+@cache.command()
 def prune(
     max_size: Annotated[str, typer.Option(metavar="SIZE", help="Keep so much at most, as 500M or 2G.")] = "",
     older_than: Annotated[
@@ -88,13 +88,13 @@ def prune(
     _tell(report, as_json=as_json, dry_run=dry_run)
 
 
-@app.command()
+@cache.command()
 def clear(alone: Alone = False, as_json: Json = False) -> None:
     """Remove everything that is not in use."""
     _tell(prune_stores(roots(), Limits(0, 0, alone=alone)), as_json=as_json, dry_run=False)
 
 
-@app.command()
+@cache.command()
 def verify(
     image: Annotated[str | None, typer.Argument(metavar="APP", help="Only the tree of this image.")] = None,
     repair: Annotated[
