@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from store_layout import as_user, needs_root, user_folder
+from store_layout import as_user, user_folder
+from surroundings import needs_root
 
 from tmprun import host, memory
 from tmprun.memory import Memory

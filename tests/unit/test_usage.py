@@ -17,9 +17,9 @@ from store_layout import (
     as_user,
     key,
     make_root,
-    needs_root,
     user_folder,
 )
+from surroundings import needs_root
 
 from tmprun import store, usage
 from tmprun.eviction import evict
