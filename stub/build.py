@@ -169,7 +169,7 @@ def fetch() -> list[Source]:
     names = ",".join(source.name for source in sources)
     # No other sdist: a build dependency without a wheel would compile for minutes (cmake did).
     only = ["--no-deps", "--only-binary", ":all:", "--no-binary", names, "--require-hashes"]
-    command = [sys.executable, "-m", "pip", "download", "-q", *only, "-r", "stub/sources.txt", "-d", str(SOURCES)]
+    command = [sys.executable, "-m", "pip", "download", "-qq", *only, "-r", "stub/sources.txt", "-d", str(SOURCES)]
     if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode != 0:
         raise BuildError(f"pip could not download {names}; put what stub/sources.txt names into build/sources")
     for source in sources:

@@ -72,6 +72,11 @@ def pip_conf(settings: dict[str, dict[str, str]]) -> str:
 
 
 def named_paths(*texts: str) -> list[str]:
-    """The files and folders of this machine that settings name, which must be seen inside, too."""
-    words = re.findall(r"(?:file://(?=/))?(/[^\s\"';]+)", "\n".join(f" {text}" for text in texts))
-    return sorted({path.rstrip("/") for path in words if len(Path(path).parts) > 2 and os.path.exists(path)})
+    """The files and folders of this machine that settings name, which must be seen inside, too.
+
+    The pages of an index on disk name files that lie beside it, so its parent folder is meant.
+    """
+    text = "\n".join(f" {text}" for text in texts)
+    folders = {str(Path(path).parent) for path in re.findall(r"file://(/[^\s\"';]+)", text)}
+    paths = folders | {path.rstrip("/") for path in re.findall(r"[\s\"'](/[^\s\"';]+)", text)}
+    return sorted(path for path in paths if len(Path(path).parts) > 2 and os.path.exists(path))

@@ -373,9 +373,8 @@ def test_doctor_tells_why_a_store_is_refused(whole: Harness) -> None:
 
 def test_flags_that_python_answers(whole: Harness, foreign: dict[str, Path]) -> None:
     for image in foreign.values():
-        assert whole.run(whole.door, image, "--appimage-updateinformation").stdout == b"\n"
-        assert whole.run(whole.door, image, "--appimage-signature").stdout == b"\n"
-        assert int(whole.run(whole.door, image, "--appimage-offset").stdout) > 100_000
+        for flag in ("--appimage-updateinformation", "--appimage-signature", "--appimage-offset"):
+            assert whole.run(whole.door, image, flag).stdout == whole.run(image, flag).stdout != b""
 
 
 def test_help_and_mistakes_through_the_front_door(whole: Harness) -> None:
