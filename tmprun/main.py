@@ -11,6 +11,18 @@ def main() -> int:
         from tmprun import importer
 
         importer.main(sys.argv[2:])
-    from tmprun import cli
-
+    try:
+        from tmprun import cli
+    except ImportError as error:
+        return _without_command_line(error)
     return cli.main(sys.argv[1:])
+
+
+def _without_command_line(error: ImportError) -> int:
+    """What the command line itself is made of is not there to report this; returns the exit status."""
+    from tmprun.missing import missing
+    from tmprun.output import complain
+
+    trouble = missing(error)
+    complain(str(trouble))
+    return trouble.status

@@ -7,9 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from tmprun.stubs import ENGINE
+from tmprun import engine
 from tmprun_bench.errors import BenchError
 
+REPOSITORY = Path(engine.__file__).parents[1]
 # What pip writes for a console script, but that it looks for the package here, where it may not be installed.
 SCRIPT = """#!{python}
 import sys
@@ -20,19 +21,22 @@ main()
 
 
 def installed(directory: Path | None, work: Path) -> Path:
-    """The front door in `directory`, a `bin` with tmprun and tmprun-py; by default one made here of this source
-    tree."""
+    """The front door in `directory`, a `bin` with tmprun and tmprun-py; by default that of this installation, or one
+    made here of this source tree. BenchError when there is none, TmprunError when the engine is not built."""
     if directory is not None:
-        door = directory / "tmprun"
-        if not os.access(door, os.X_OK) or not (directory / "tmprun-py").exists():
+        if not _is_whole(directory):
             raise BenchError(f"{directory} holds no tmprun with tmprun-py beside it")
+        return directory / "tmprun"
+    door = Path(engine.door())
+    if _is_whole(door.parent):
         return door
-    engine = ENGINE / os.uname().machine / "tmprun"
-    if not engine.exists():
-        raise BenchError(f"the engine is not built: {engine} is missing; make engine")
     folder = work / "bin"
     folder.mkdir()
     script = folder / "tmprun-py"
-    script.write_text(SCRIPT.format(python=sys.executable, repository=str(ENGINE.parent.parent)))
+    script.write_text(SCRIPT.format(python=sys.executable, repository=str(REPOSITORY)))
     script.chmod(0o755)
-    return Path(shutil.copy(engine, folder / "tmprun"))
+    return Path(shutil.copy(door, folder / "tmprun"))
+
+
+def _is_whole(directory: Path) -> bool:
+    return os.access(directory / "tmprun", os.X_OK) and (directory / "tmprun-py").exists()

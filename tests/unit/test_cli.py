@@ -151,7 +151,7 @@ def test_reader_that_has_seen_enough(run: Run) -> None:
         assert process.stderr
         process.stdout.close()
         assert process.wait() == -signal.SIGPIPE
-        assert process.stderr.read() == b""
+        assert process.stderr.read().strip() == b""  # click ends the line that ^C is on
 
 
 def test_pythons_own_variables_do_not_steer_us(run: Run, tmp_path: Path) -> None:
