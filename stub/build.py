@@ -4,8 +4,9 @@
 why the compilers and flags are what they are. In stub/, `stub.c` is the stub's main program, the folders of DOOR make
 the front door, and those of SHARED are linked into both (docs/architecture.md).
 
-Environment: TMPRUN_ENGINE_ARCHES, the machines to build for (default: all), and TMPRUN_CC, the compiler for the
-machine that this runs on (default: musl-gcc, else zig). BuildError is what can go wrong, as one line.
+Environment: TMPRUN_ENGINE_ARCHES, the machines to build for (default: all; when a package is built, its own), and
+TMPRUN_CC, the compiler for the machine that this runs on (default: musl-gcc, else zig). BuildError is what can go
+wrong, as one line.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ SOURCES = BUILD / "sources"
 ASAN = BUILD / "asan"
 ENGINE = ROOT / "tmprun" / "engine"
 MACHINES = ("x86_64", "aarch64")
-STUB_LIMIT = 160 << 10
 
 PROGRAMS = ("stub", "tmprun")
 SHARED = ("base", "image", "tree", "store", "gate", "start")
@@ -114,7 +114,7 @@ class Unit(NamedTuple):
 
 
 class Toolchain(NamedTuple):
-    """How to compile and link: `first` and `last` are start files, `stub_limit` is in bytes.
+    """How to compile and link: `first` and `last` are start files.
 
     `name` is the machine, or "asan", and names the folder that keeps the objects.
     """
@@ -125,7 +125,6 @@ class Toolchain(NamedTuple):
     link: list[str]
     first: list[str]
     last: list[str]
-    stub_limit: int
 
 
 def host_machine() -> str:
@@ -133,13 +132,13 @@ def host_machine() -> str:
     return os.uname().machine
 
 
-def wanted_machines() -> list[str]:
-    """The machines that TMPRUN_ENGINE_ARCHES names, or all."""
+def wanted_machines(usual: Sequence[str] = MACHINES) -> list[str]:
+    """The machines that TMPRUN_ENGINE_ARCHES names, or the `usual` ones; BuildError when there is no engine for one."""
     named = re.split(r"[,\s]+", os.environ.get("TMPRUN_ENGINE_ARCHES", "").strip())
-    machines = [name for name in named if name] or list(MACHINES)
+    machines = [name for name in named if name] or list(usual)
     for machine in machines:
         if machine not in MACHINES:
-            raise BuildError(f"TMPRUN_ENGINE_ARCHES names {machine}; there are {', '.join(MACHINES)}")
+            raise BuildError(f"there is no engine for {machine}; TMPRUN_ENGINE_ARCHES may name {', '.join(MACHINES)}")
     return machines
 
 
@@ -174,7 +173,7 @@ def fetch() -> list[Source]:
     names = ",".join(source.name for source in sources)
     # No other sdist: a build dependency without a wheel would compile for minutes (cmake did).
     only = ["--no-deps", "--only-binary", ":all:", "--no-binary", names, "--require-hashes"]
-    command = [sys.executable, "-m", "pip", "download", "-q", *only, "-r", "stub/sources.txt", "-d", str(SOURCES)]
+    command = [sys.executable, "-m", "pip", "download", "-qq", *only, "-r", "stub/sources.txt", "-d", str(SOURCES)]
     if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode != 0:
         raise BuildError(f"pip could not download {names}; put what stub/sources.txt names into build/sources")
     for source in sources:
@@ -277,7 +276,7 @@ def toolchain(machine: str, program: str) -> Toolchain:
     if program == "stub":
         flags.append("-flto")  # 2 to 5 KB less
         link.append("-flto")
-    return Toolchain(machine, compiler, flags, FLAGS + link + RELEASE_LINK + last_words, first, last, STUB_LIMIT)
+    return Toolchain(machine, compiler, flags, FLAGS + link + RELEASE_LINK + last_words, first, last)
 
 
 def _musl_folder(compiler: Sequence[str]) -> str:
@@ -292,7 +291,7 @@ def sanitizer() -> Toolchain:
     """The C compiler of this machine with ASan and UBSan, for programs that only tests use: not static, not small."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     flags = FLAGS + SANITIZE
-    return Toolchain("asan", compiler, [*flags, "-fPIE"], [*flags, "-pie"], [], [], sys.maxsize)
+    return Toolchain("asan", compiler, [*flags, "-fPIE"], [*flags, "-pie"], [], [])
 
 
 # Compiling: objects are named by a digest of all that goes into them, so what exists is up to date.
@@ -384,10 +383,6 @@ def _link(tools: Toolchain, program: str, objects: Sequence[Path], into: Path) -
     partial = into / f".{program}.{os.getpid()}"
     files = [str(file.relative_to(ROOT)) for file in objects]
     _run([*tools.compiler, *tools.link, "-o", str(partial), *tools.first, *files, *tools.last])
-    size = partial.stat().st_size
-    if program == "stub" and size > tools.stub_limit:
-        partial.unlink()
-        raise BuildError(f"the stub for {tools.name} has {size} bytes; {tools.stub_limit} is the limit")
     partial.chmod(0o755)
     partial.replace(into / program)
     return into / program

@@ -1,50 +1,74 @@
-"""What all tests share. In CI and under `make test` a skipped test is a failure: what it needs must be there."""
+"""What all tests share. In CI and under `make test` a skipped test is a failure: what it needs must be there. Only an
+ordinary user may lack a right that root has."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from real_images import LINUXDEPLOY, TYPE_1_BESIDE, hello_appdir, hello_images, present, type_1_image
+from surroundings import is_excused
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class NoSkips:
-    """Fails the run when tests were skipped, and names them last, where they are seen."""
+class Skips:
+    """Names the skipped tests last, where they are seen: those for want of a right counted by their reason, all others
+    one by one, and these fail the run."""
 
     def __init__(self) -> None:
-        self.skipped: list[str] = []
+        self.excused: Counter[str] = Counter()
+        self.others: list[str] = []
 
     def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         # An expected failure is reported as skipped too, and is none.
         if report.skipped and not hasattr(report, "wasxfail"):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            self.skipped.append(f"{report.nodeid}: {reason}")
+            if is_excused(reason):
+                self.excused[reason.removeprefix("Skipped: ")] += 1
+            else:
+                self.others.append(f"{report.nodeid}: {reason}")
 
     pytest_runtest_logreport = note
     pytest_collectreport = note
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+        if self.others and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.skipped:
+        if self.excused:
+            terminalreporter.section("not run here")
+            for reason, count in self.excused.items():
+                terminalreporter.line(f"{count} {reason}")
+        if self.others:
             terminalreporter.section("skipped tests: they must run here", red=True, bold=True)
-            for line in self.skipped:
+            for line in self.others:
                 terminalreporter.line(line, red=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI") or os.environ.get("TMPRUN_NO_SKIPS"):
-        config.pluginmanager.register(NoSkips(), "no-skips")
+        config.pluginmanager.register(Skips(), "skips")
 
 
 @pytest.fixture(scope="session")
 def linuxdeploy() -> Path:
     """A real AppImage made by others: type 2, zlib, 13 MB, 111 inodes; prints its help to `--help`."""
-    path = ROOT / "build" / "corpora" / "linuxdeploy.AppImage"
-    assert path.exists(), f"{path} is missing: `make test` fetches it"
-    return path
+    return present(LINUXDEPLOY.path)
+
+
+@pytest.fixture(scope="session")
+def hello(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """AppImages behind a real runtime that print "Hello world" and their arguments, by codec."""
+    return hello_images(tmp_path_factory.mktemp("hello"))
+
+
+@pytest.fixture(scope="session")
+def type_1_images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """AppImages of type 1: one made here, and a real one where the folder beside the checkout has it."""
+    folder = tmp_path_factory.mktemp("type 1")
+    return [type_1_image(folder / "hello.AppImage", hello_appdir(folder / "Hello.AppDir")), *TYPE_1_BESIDE]

@@ -184,6 +184,10 @@ def main(argv: list[str]) -> NoReturn:
         _fail("there is not enough memory to read the image", TmprunError.status)
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror}", TmprunError.status)
+    except ImportError as error:
+        from tmprun.missing import missing
+
+        _fail(str(missing(error)), TmprunError.status)
     except Exception as error:
         _fail(f"tmprun has a bug: {error!r}; TMPRUN_LOG=debug says where", TmprunError.status)
 

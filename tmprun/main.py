@@ -1,4 +1,4 @@
-"""Where Python begins: called by the front door (stub/foreign/boot.py) for what it leaves to Python, and by tmprun-py."""
+"""Where Python begins, called by the front door (stub/foreign/boot.py) for what it leaves to Python, or tmprun-py."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ def main(door: str = "") -> int:
         from tmprun import importer
 
         importer.main(sys.argv[2:])
-    from tmprun.cli import app
-
+    try:
+        from tmprun.cli import app
+    except ImportError as error:
+        return _without_command_line(error)
     return app.main(sys.argv[1:])
+
+
+def _without_command_line(error: ImportError) -> int:
+    """What the command line itself is made of is not there to report this; returns the exit status."""
+    from tmprun.cli.output import complain
+    from tmprun.missing import missing
+
+    trouble = missing(error)
+    complain(str(trouble))
+    return trouble.status

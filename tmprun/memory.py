@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,20 +27,25 @@ class Memory:
 
 
 def look(root: str = "") -> Memory:
-    """The memory as seen in `/proc` and `/sys` below `root`. Never fails: what is not there is 0 or None."""
-    facts = _meminfo(f"{root}/proc/meminfo")
+    """The machine's memory as psutil sees it, and limits as seen in `/proc` and `/sys` below `root`.
+
+    Never fails: what is not there is 0 or None.
+    """
+    total, available = _machine()
     limit, used = min(_groups(root), default=(None, None))
-    return Memory(facts.get("MemTotal", 0), facts.get("MemAvailable", 0), limit, used)
+    return Memory(total, available, limit, used)
 
 
-def _meminfo(path: str) -> dict[str, int]:
-    facts = {}
-    for line in _lines(path):
-        name, _, value = line.partition(":")
-        fields = value.split()
-        if fields and fields[0].isdecimal():
-            facts[name] = int(fields[0]) * 1024
-    return facts
+def _machine() -> tuple[int, int]:
+    import psutil  # most of what asks for help or for a list does not need it
+
+    try:
+        with warnings.catch_warnings():  # about what a container leaves out of /proc/meminfo
+            warnings.simplefilter("ignore")
+            found = psutil.virtual_memory()
+    except (OSError, KeyError, ValueError):
+        return 0, 0
+    return found.total, found.available
 
 
 def _groups(root: str) -> Iterator[tuple[int, int]]:

@@ -22,7 +22,7 @@ def stub_for(machine: str) -> bytes:
     try:
         return (ENGINE / machine / "stub").read_bytes()
     except FileNotFoundError:
-        remedy = "install a complete tmprun, or build its engine with make"
+        remedy = f"install its wheel, or its source with TMPRUN_ENGINE_ARCHES={','.join(MACHINES)} set"
         raise TmprunError(f"this installation of tmprun has no stub for {machine}", remedy=remedy) from None
 
 

@@ -10,7 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import psutil
 
 # An entry is known by its key, wherever its store appears in another process's view of the file system.
 NAME = re.compile(rb"/([0-9a-f]{64})(\.[0-9A-Za-z]+)?(?![0-9A-Za-z.])")
@@ -40,19 +44,21 @@ class View(NamedTuple):
         return name in self.held or name in self.named
 
 
-def look(proc: str = "/proc") -> View:
+def look() -> View:
     """Look at every process but this one. Never fails: what cannot be read tells nothing."""
+    import psutil  # whoever asks for help or for another command need not wait for it
+
     held: set[str] = set()
     named: set[str] = set()
     namespaces: set[str] = set()
-    seen = {_identity(proc, str(os.getpid()))}
+    proc, me = psutil.PROCFS_PATH, os.getpid()
+    seen: set[psutil.Process] = set()
     for _ in range(ROUNDS):
-        new = {who for pid in _processes(proc) if (who := _identity(proc, pid)) not in seen}
+        new = _processes() - seen
         if not new:
             break
         seen |= new
-        for pid, _start in new:
-            folder = f"{proc}/{pid}"
+        for folder in (f"{proc}/{process.pid}" for process in new if process.pid != me):
             held.update(_names(_held_by(folder)))
             held.update(_names(_mounts(folder, namespaces)))
             named.update(_names(_content(f"{folder}/{file}") for file in ("cmdline", "environ")))
@@ -66,17 +72,16 @@ def _sees_all(proc: str) -> bool:
         return False
 
 
-def _processes(proc: str) -> list[str]:
-    try:
-        return [name for name in os.listdir(proc) if name.isdecimal()]
-    except OSError:
-        return []
+def _processes() -> set[psutil.Process]:
+    """All processes now. Two are the same when number and start time are: numbers are used again."""
+    import psutil
 
-
-def _identity(proc: str, pid: str) -> tuple[str, bytes]:
-    """The process number with its start time, because numbers are used again."""
-    fields = _content(f"{proc}/{pid}/stat").rpartition(b")")[2].split()
-    return pid, fields[19] if len(fields) > 19 else b""
+    found = set()
+    with suppress(OSError):
+        for pid in psutil.pids():
+            with suppress(psutil.Error):
+                found.add(psutil.Process(pid))
+    return found
 
 
 def _held_by(folder: str) -> Iterator[bytes]:

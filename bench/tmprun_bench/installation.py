@@ -12,14 +12,18 @@ from tmprun_bench.errors import BenchError
 
 
 def installed(directory: Path | None, work: Path) -> Path:
-    """The front door in `directory`, a `bin` with tmprun and tmprun-py; by default one made here of this source
-    tree."""
-    if directory is None:
-        return lay_out(Path(engine.door()), work)
-    door = directory / "tmprun"
-    if not os.access(door, os.X_OK) or not (directory / "tmprun-py").exists():
-        raise BenchError(f"{directory} holds no tmprun with tmprun-py beside it")
-    return door
+    """The front door in `directory`, a `bin` with tmprun and tmprun-py; by default that of this installation, or one
+    made here of this source tree. BenchError when there is none, TmprunError when the engine is not built."""
+    if directory is not None:
+        if not _is_whole(directory):
+            raise BenchError(f"{directory} holds no tmprun with tmprun-py beside it")
+        return directory / "tmprun"
+    door = Path(engine.door())
+    return door if _is_whole(door.parent) else lay_out(door, work)
+
+
+def _is_whole(directory: Path) -> bool:
+    return os.access(directory / "tmprun", os.X_OK) and (directory / "tmprun-py").exists()
 
 
 def lay_out(door: Path, folder: Path) -> Path:

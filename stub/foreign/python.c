@@ -84,7 +84,8 @@ static int find_python(char door[PATH_MAX], char python[PATH_MAX], struct fault 
 	if (venv_python(folder, python))
 		return 0;
 	if (!join(script, sizeof script, folder, "/tmprun-py", (char *)NULL) || access(script, R_OK) < 0)
-		return FAILED(fault, "this needs the Python part of tmprun (tmprun-py), which is not beside ", door, "; install the package with pip");
+		return FAILED(fault, "this needs the Python part of tmprun (tmprun-py), which is not beside ", door,
+			      "; install the package with pip");
 	if (read_text(AT_FDCWD, script, text, sizeof text) > 0 && script_python(text, python))
 		return 0;
 	return FAILED(fault, script, " was made for a Python that is not there; install the package again with pip");

@@ -10,6 +10,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from trees import below
+
 from tmprun.pack import pack
 
 PROBE_SOURCE = Path(__file__).parent.parent / "probe" / "probe.c"
@@ -71,7 +73,7 @@ def probe_appdir(into: Path, probe: Path, *, large: int = 0) -> Path:
     if large:
         write(appdir / "usr" / "large" / "noise", noise(large // 2, 3))
         write(appdir / "usr" / "large" / "zeros", noise(1000, 4) + bytes(large // 2 - 2000) + noise(1000, 5))
-    for number, path in enumerate(sorted(appdir.rglob("*"))):
+    for number, path in enumerate(sorted(below(appdir))):
         os.utime(path, (1_600_000_000 + number, 1_600_000_000 + number), follow_symlinks=False)
     return appdir
 
@@ -86,7 +88,7 @@ def packed(appdir: Path, bundle: Path, level: int = 1) -> App:
     """Pack the AppDir, and wait until its bundle may be remembered."""
     report = pack(appdir, bundle, level=level, threads=1)
     sums = {}
-    for path in appdir.rglob("*"):
+    for path in below(appdir):
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
             name = os.fsencode(path.relative_to(appdir)).decode("latin-1")

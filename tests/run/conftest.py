@@ -18,6 +18,7 @@ import pytest
 from apps import SETTLED, App, compile_probe, packed, probe_appdir, write
 from gating import Gated, compile_reader, gated_bundle, gated_image
 from harness import Harness, engine, remove
+from surroundings import require_root
 from tmprun_bench.installation import lay_out
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -163,8 +164,7 @@ def gated_foreign(gated_app: Gated) -> Gated:
 @pytest.fixture(scope="session")
 def nobody() -> int:
     """Another user's id; these tests can be that user only when they run as root."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to be two users")
+    require_root()
     return 1000
 
 

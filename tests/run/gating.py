@@ -15,6 +15,7 @@ from pathlib import Path
 
 from apps import SETTLED, noise, write
 from harness import Harness, wait_until
+from trees import below
 
 from tmprun.index import decode
 from tmprun.pack import pack
@@ -66,7 +67,7 @@ def reader_appdir(into: Path, reader: Path) -> Path:
     write(appdir / "usr" / "share" / "empty", b"")
     (appdir / "usr" / "share" / "link").symlink_to("large")
     os.link(appdir / "usr" / "share" / "large", appdir / "usr" / "hard")
-    for number, path in enumerate(sorted(appdir.rglob("*"))):
+    for number, path in enumerate(sorted(below(appdir))):
         os.utime(path, (1_500_000_000 + number, 1_500_000_000 + number), follow_symlinks=False)
     return appdir
 
@@ -74,7 +75,7 @@ def reader_appdir(into: Path, reader: Path) -> Path:
 def files_with_content(appdir: Path) -> dict[str, os.stat_result]:
     """Every file that is not empty, by the first of its names."""
     named: dict[int, tuple[str, os.stat_result]] = {}
-    for path in sorted(appdir.rglob("*")):
+    for path in sorted(below(appdir)):
         facts = path.lstat()
         if stat.S_ISREG(facts.st_mode) and facts.st_size:
             named.setdefault(facts.st_ino, (str(path.relative_to(appdir)), facts))

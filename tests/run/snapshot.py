@@ -7,6 +7,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from trees import below
+
 Facts = dict[str, tuple[object, ...]]
 
 
@@ -18,7 +20,7 @@ def packed_mode(mode: int) -> int:
 def facts(base: Path, mode_of: Callable[[int], int] = stat.S_IMODE) -> Facts:
     """Type, mode, time and content of everything below `base`; directories' and symlinks' own times, too."""
     found: Facts = {}
-    for path in [base, *base.rglob("*")]:
+    for path in [base, *below(base)]:
         status = path.lstat()
         kind = stat.S_IFMT(status.st_mode)
         content: object = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None

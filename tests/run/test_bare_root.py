@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from apps import App, packed, script_appdir, write
 from harness import Harness, Result, environ_of, remove
+from surroundings import require_root
 
 BUSYBOX = "/bin/busybox"
 
@@ -43,8 +44,8 @@ def root(request: pytest.FixtureRequest, in_memory: Harness) -> Iterator[str]:
 @pytest.fixture(params=[0, 1000])
 def user(request: pytest.FixtureRequest) -> int:
     """Root of a machine or of a user namespace; an ordinary user."""
-    if request.param and os.geteuid() != 0:
-        pytest.skip("needs root, to become another user")
+    if request.param:
+        require_root()
     return int(request.param)
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from apps import packed, script_appdir
 from harness import wait_until
+from real_images import behind_runtime
 
 REPOSITORY = Path(__file__).parents[2]
-RUNTIME = REPOSITORY.parent / "shared" / "images" / "Hello_World-x86_64.zstd.AppImage"
 BENCH = [sys.executable, "-m", "tmprun_bench"]
 OURS = ("bundle, cold", "bundle, warm", "tmprun foreign, cold", "tmprun foreign, warm", "tmprun foreign, first ever")
 NAP = "86399.25"  # seconds that only our own sleepers sleep
@@ -29,25 +29,12 @@ Bench = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
-def runtime() -> bytes:
-    """The static type-2 runtime, which stands in front of a real AppImage."""
-    assert RUNTIME.exists(), f"the real AppImages are missing: there must be {RUNTIME}"
-    told = subprocess.run([RUNTIME, "--appimage-offset"], capture_output=True, check=True).stdout
-    return RUNTIME.read_bytes()[: int(told)]
-
-
-@pytest.fixture(scope="module")
-def appimage(runtime: bytes, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def appimage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Make an AppImage whose AppRun is this shell script."""
 
     def make(script: str) -> Path:
         folder = tmp_path_factory.mktemp("app")
-        squashfs, image = folder / "squashfs", folder / "app.AppImage"
-        options = ("-comp", "zstd", "-root-owned", "-noappend", "-no-progress", "-quiet")
-        subprocess.run(["mksquashfs", script_appdir(folder, script), squashfs, *options], check=True)
-        image.write_bytes(runtime + squashfs.read_bytes())
-        image.chmod(0o755)
-        return image
+        return behind_runtime(folder / "app.AppImage", script_appdir(folder, script), "gzip")
 
     return make
 

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from apps import SETTLED, App, packed, script_appdir, write
 from harness import Harness, Result, wait_until
+from surroundings import ALONE
 from tmprun_bench.installation import lay_out
+from trees import below
 
 REPOSITORY = Path(__file__).parents[2]
-SHARED = REPOSITORY.parent / "shared" / "images"
 
 
 @pytest.fixture
@@ -39,16 +40,10 @@ def ask(whole: Harness) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Copies of real images, old enough to be remembered, by codec."""
-    folder = tmp_path_factory.mktemp("images")
-    copies = {}
-    for codec in ("gzip", "zstd", "xz"):
-        source = SHARED / f"Hello_World-x86_64.{codec}.AppImage"
-        assert source.exists(), f"the real AppImages are missing: there must be {source}"
-        copies[codec] = Path(shutil.copy(source, folder / f"{codec}.AppImage"))
+def foreign(hello: dict[str, Path]) -> dict[str, Path]:
+    """AppImages behind a real runtime, old enough to be remembered, by codec."""
     time.sleep(SETTLED)
-    return copies
+    return {codec: hello[codec] for codec in ("gzip", "zstd", "xz")}
 
 
 @pytest.fixture
@@ -107,7 +102,7 @@ def test_path_unpacks_once(
     assert (entry["path"], entry["key"]) == (str(appdir), appdir.parent.name)
     assert entry["complete"]
     assert not entry["in_use"]
-    assert entry["files"] == sum(not path.is_dir() or path.is_symlink() for path in appdir.rglob("*"))
+    assert entry["files"] == sum(not path.is_dir() or path.is_symlink() for path in below(appdir))
     assert abs(entry["last_use"] - time.time()) < 60
     known = ask("cache", "list")["images"]
     assert [item["kind"] for item in known] == {"bundle": [], "xz": ["bundle"]}.get(kind, ["index"])
@@ -150,12 +145,12 @@ def test_app_in_use_stays_and_goes_on(whole: Harness, ask: Callable[..., Any], a
         app.key: False,
         sleeper.key: True,
     }
-    report = ask("cache", "clear")
+    report = ask("cache", "clear", *ALONE)
     assert [entry["key"] for entry in report["removed"]] == [app.key]
     assert [(entry["key"], entry["reason"]) for entry in report["kept"]] == [(sleeper.key, "in use")]
     assert trees(whole) == [sleeper.key]
     assert running.finish() == b"still there\n"
-    assert ask("cache", "clear")["kept"] == []
+    assert ask("cache", "clear", *ALONE)["kept"] == []
     assert whole.left() == []
 
 
@@ -172,10 +167,10 @@ setsid sh -c 'echo ready; read nothing <&3' &
     image = packed(appdir, tmp_path / "daemon")
     running = Started(whole, image.bundle)
     running.process.wait(timeout=30)
-    assert [entry["reason"] for entry in ask("cache", "clear")["kept"]] == ["in use"]
+    assert [entry["reason"] for entry in ask("cache", "clear", *ALONE)["kept"]] == ["in use"]
     assert running.process.stdin
     running.process.stdin.close()
-    wait_until(lambda: ask("cache", "clear")["kept"] == [])
+    wait_until(lambda: ask("cache", "clear", *ALONE)["kept"] == [])
     assert whole.left() == []
 
 
@@ -186,10 +181,10 @@ def test_prune_by_size_takes_the_oldest(whole: Harness, ask: Callable[..., Any],
     os.utime(lease, (1_000_000_000, 1_000_000_000))
     sizes = {entry["key"]: entry["size"] for entry in ask("cache", "list")["entries"]}
     limit = str(sum(sizes.values()) - 1)
-    wanted = ask("cache", "prune", "--max-size", limit, "--dry-run")
+    wanted = ask("cache", "prune", "--max-size", limit, *ALONE, "--dry-run")
     assert [entry["key"] for entry in wanted["removed"]] == [app.key]
     assert trees(whole) == sorted(sizes)
-    report = ask("cache", "prune", "--max-size", limit)
+    report = ask("cache", "prune", "--max-size", limit, *ALONE)
     assert [entry["key"] for entry in report["removed"]] == [app.key]
     assert report["freed"] == sizes[app.key]
     assert trees(whole) == [sleeper.key]
@@ -199,9 +194,9 @@ def test_prune_by_age_and_without_options(whole: Harness, ask: Callable[..., Any
     for image in (app, sleeper):
         whole.run(whole.door, "cache", "path", image.bundle)
     os.utime(whole.store / "v1" / "tree" / app.key / "lease", (time.time() - 7200,) * 2)
-    assert ask("cache", "prune")["removed"] == []
-    assert ask("cache", "prune", "--older-than", "3h")["removed"] == []
-    assert [entry["key"] for entry in ask("cache", "prune", "--older-than", "1h")["removed"]] == [app.key]
+    assert ask("cache", "prune", *ALONE)["removed"] == []
+    assert ask("cache", "prune", "--older-than", "3h", *ALONE)["removed"] == []
+    assert [entry["key"] for entry in ask("cache", "prune", "--older-than", "1h", *ALONE)["removed"]] == [app.key]
 
 
 def test_clear_forgets_images_and_they_start_again(
@@ -209,7 +204,7 @@ def test_clear_forgets_images_and_they_start_again(
 ) -> None:
     for image in foreign.values():
         whole.run(whole.door, "cache", "path", image)
-    text = whole.run(whole.door, "cache", "clear").stdout.decode()
+    text = whole.run(whole.door, "cache", "clear", *ALONE).stdout.decode()
     assert re.search(r"^removed 6, [0-9.]+ kB, [0-9]+ leftovers$", text, re.MULTILINE)
     cache = whole.base / "cache" / "tmprun" / "v1"
     assert [os.listdir(cache / part) for part in ("image", "known")] == [[], []]
@@ -225,8 +220,8 @@ def test_starts_while_everything_is_cleared_again_and_again(whole: Harness, app:
     for number in range(30):
         write(appdir / "usr" / str(number), str(number))
     image = packed(appdir, tmp_path / "image").bundle
-    loop = 'while [ ! -e stop ]; do "$0" cache clear --json; done'
-    clearing = [whole.start("sh", "-c", loop, whole.door) for _ in range(2)]
+    loop = 'while [ ! -e stop ]; do "$0" cache clear --json "$@"; done'
+    clearing = [whole.start("sh", "-c", loop, whole.door, *ALONE) for _ in range(2)]
     try:
         for _ in range(10):
             starts = [whole.start(whole.door, image) for _ in range(8)]
@@ -320,7 +315,7 @@ def test_extract(whole: Harness, ask: Callable[..., Any], foreign: dict[str, Pat
     )
     subprocess.run(["diff", "-r", "--no-dereference", tmp_path / "theirs", whole.work / "squashfs-root"], check=True)
     printed = {os.fsdecode(line) for line in result.stdout.splitlines()}
-    assert printed == {str(path.relative_to(whole.work)) for path in (whole.work / "squashfs-root").rglob("*")}
+    assert printed == {str(path.relative_to(whole.work)) for path in below(whole.work / "squashfs-root")}
     found = ask("extract", image, "usr/*", "-C", "part")
     assert found["directory"] == str(whole.work / "part")
     assert sorted(os.listdir(whole.work / "part")) == ["usr"]
@@ -373,9 +368,8 @@ def test_doctor_tells_why_a_store_is_refused(whole: Harness) -> None:
 
 def test_flags_that_python_answers(whole: Harness, foreign: dict[str, Path]) -> None:
     for image in foreign.values():
-        assert whole.run(whole.door, image, "--appimage-updateinformation").stdout == b"\n"
-        assert whole.run(whole.door, image, "--appimage-signature").stdout == b"\n"
-        assert int(whole.run(whole.door, image, "--appimage-offset").stdout) > 100_000
+        for flag in ("--appimage-updateinformation", "--appimage-signature", "--appimage-offset"):
+            assert whole.run(whole.door, image, flag).stdout == whole.run(image, flag).stdout != b""
 
 
 def test_help_and_mistakes_through_the_front_door(whole: Harness) -> None:

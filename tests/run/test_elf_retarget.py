@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from apps import SETTLED, write
 from harness import Harness
+from surroundings import ALONE
 
 from tmprun.bundle import read_footer, read_index, write_bundle
 from tmprun.index import AT_END, FIXUP_SCRIPT, Fixup, Index, Node, decode
@@ -316,7 +317,7 @@ def test_the_command_line_finds_a_retargeted_tree(
     assert b"yes, with the C library that it brings" in harness.run(door_with_python, "info", bundle).stdout
     assert harness.run(door_with_python, "cache", "path", bundle).stdout.strip() == os.fsencode(tree)
     assert b"intact" in harness.run(door_with_python, "cache", "verify", bundle).stdout
-    assert b"1" in harness.run(door_with_python, "cache", "prune", "--max-size", "0").stdout
+    assert b"1" in harness.run(door_with_python, "cache", "prune", "--max-size", "0", *ALONE).stdout
     assert trees(harness) == []
 
 

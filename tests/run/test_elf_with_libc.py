@@ -12,6 +12,7 @@ import pytest
 from apps import SETTLED, write
 from harness import Harness
 from test_elf_retarget import NAME, index_of
+from trees import below
 
 from tmprun.appdir import PackError
 from tmprun.bundle import write_bundle
@@ -125,7 +126,7 @@ def test_the_same_inputs_give_the_same_bytes(appdir: Path, tmp_path: Path) -> No
 
 def test_the_appdir_itself_stays_as_it_is(appdir: Path, tmp_path: Path) -> None:
     def state() -> list[tuple[str, int, bytes]]:
-        files = sorted(path for path in appdir.rglob("*"))
+        files = sorted(below(appdir))
         return [(str(path), path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in files]
 
     before = state()
@@ -175,4 +176,4 @@ def test_only_files_that_were_brought_are_new(appdir: Path, tmp_path: Path) -> N
     _, index = brought(appdir, tmp_path / "app")
     paths = {path for path, node in zip(index.paths(), index.nodes, strict=True) if node.kind == FILE}
     others = {path for path in paths if not path.startswith(b".tmprun/")}
-    assert others == {os.fsencode(path.relative_to(appdir)) for path in appdir.rglob("*") if path.is_file()}
+    assert others == {os.fsencode(path.relative_to(appdir)) for path in below(appdir) if path.is_file()}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from gating import Gated, only, stopped, tree_of, truth, unfilled
 from harness import Harness, wait_until
+from trees import below
 
 
 @pytest.fixture(params=["bundle", "foreign"])
@@ -34,7 +35,7 @@ def tree(harness: Harness, image: Gated) -> Iterator[Path]:
 
 def test_everything_but_content_is_told_at_once(harness: Harness, image: Gated, tree: Path) -> None:
     with stopped(harness.store):  # whatever waited would wait for ever
-        for path in sorted(image.appdir.rglob("*")):
+        for path in sorted(below(image.appdir)):
             here, expected = tree / path.relative_to(image.appdir), path.lstat()
             seen = here.lstat()
             assert stat.S_IFMT(seen.st_mode) == stat.S_IFMT(expected.st_mode)
@@ -91,5 +92,5 @@ def test_an_opened_file_has_its_own_time(image: Gated, tree: Path) -> None:
 
 def test_a_tree_is_as_read_only_as_any(harness: Harness, image: Gated, tree: Path) -> None:
     only(harness.store, "filler")
-    modes = {stat.S_IMODE(path.lstat().st_mode) & 0o222 for path in tree.rglob("*") if not path.is_symlink()}
+    modes = {stat.S_IMODE(path.lstat().st_mode) & 0o222 for path in below(tree) if not path.is_symlink()}
     assert modes == {0}

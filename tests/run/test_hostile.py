@@ -23,6 +23,7 @@ import zstandard
 from apps import App, write
 from harness import Harness, Result
 from tracing import strace
+from trees import below
 
 from tmprun.index import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK, Frame, Node, encode
 
@@ -230,7 +231,7 @@ def test_symlinks_that_lead_out_are_made_and_never_followed(in_memory: Harness) 
     # Damaged, and so removed and built again.
     (next(in_memory.store.glob("v1/tree/*/watch"))).unlink()
     assert in_memory.run(in_memory.door, path).stdout == b"ran\n"
-    assert [file.name for file in sentinel.rglob("*")] == ["file"] and (sentinel / "file").read_bytes() == b"sentinel"
+    assert [file.name for file in below(sentinel)] == ["file"] and (sentinel / "file").read_bytes() == b"sentinel"
 
 
 def test_setuid_setgid_and_sticky_are_stripped(in_memory: Harness) -> None:
@@ -242,7 +243,7 @@ def test_setuid_setgid_and_sticky_are_stripped(in_memory: Harness) -> None:
     in_memory.run(in_memory.door, path)
     in_memory.run(in_memory.door, path, "--appimage-extract")
     for root in (next(in_memory.store.glob("v1/tree/*/tree")), in_memory.work / "squashfs-root"):
-        assert all(each.lstat().st_mode & 0o7000 == 0 for each in root.rglob("*"))
+        assert all(each.lstat().st_mode & 0o7000 == 0 for each in below(root))
 
 
 def test_names_that_only_look_dangerous(in_memory: Harness) -> None:

@@ -14,12 +14,12 @@ import pytest
 from store_layout import (
     STAY,
     lease_held,
-    needs_root,
     python,
     running,
     shell,
     wait_until,
 )
+from surroundings import needs_root
 
 
 @contextmanager

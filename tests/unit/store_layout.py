@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from surroundings import IN_CONTAINER
 
 from tmprun.prune import Limits
 from tmprun.store import Root
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount, to chroot and to be two users")
-
-EVERYTHING = Limits(size=0, memory=0)
-NOTHING = Limits(size=1 << 60, memory=1 << 60)
+EVERYTHING = Limits(size=0, memory=0, alone=IN_CONTAINER)
+NOTHING = Limits(size=1 << 60, memory=1 << 60, alone=IN_CONTAINER)
 
 STAY = "echo ready; read nothing"
 PARTS = ("id", "tree", "lock", "stage", "trash")

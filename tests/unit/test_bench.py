@@ -16,6 +16,7 @@ from tmprun_bench.errors import WrongAnswer
 from tmprun_bench.harness import Subject, measure
 from tmprun_bench.timer import Step
 from tmprun_bench.trees import digest
+from trees import below
 
 from tmprun.pack import pack
 
@@ -122,7 +123,7 @@ def test_synthetic_app_has_the_promised_size_and_answers_for_itself(tmp_path: Pa
     app = synthetic.synthetic("small", "a small one", files=150, size=300_000, noise=0.2, reads=(0, 101, 149))
     root = tmp_path / "AppDir"
     app.build(root)
-    data = [path for path in (root / "data").rglob("*") if path.is_file()]
+    data = [path for path in below(root / "data") if path.is_file()]
     assert len(data) == 150
     assert sum(path.stat().st_size for path in data) == 300_000
     output = subprocess.run([root / "AppRun", *app.arguments(tmp_path)], capture_output=True, check=True).stdout

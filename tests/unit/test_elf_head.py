@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from foreign_images import head, shared
+from foreign_images import head
+from real_images import REAL, Real, name_of, present
 
 from tmprun.errors import BadImage, UnsupportedImage
 from tmprun.images.elf_head import Head, read_head
@@ -73,23 +74,16 @@ def test_magic_elsewhere_is_not_searched_for(tmp_path: Path) -> None:
         read(head() + bytes(512) + PAYLOAD, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "payload"),
-    [
-        ("Echo-no-integrate-x86_64.AppImage", 188392),
-        ("Hello_World-x86_64.gzip.AppImage", 193728),
-        ("Hello_World-x86_64.xz.AppImage", 193728),
-        ("Hello_World-x86_64.zstd.AppImage", 696720),
-    ],
-)
-def test_real_images(name: str, payload: int) -> None:
-    found = read_path(shared(name))
-    assert (found.machine, found.payload) == ("x86_64", payload)
+@pytest.mark.parametrize("image", REAL, ids=name_of)
+def test_real_images(image: Real) -> None:
+    found = read_path(present(image.path))
+    assert (found.machine, found.payload) == ("x86_64", image.payload)
 
 
-def test_type_1_image_is_named() -> None:
-    with pytest.raises(UnsupportedImage, match="type-1 AppImage"):
-        read_path(shared("AppImageExtract_6-x86_64.AppImage"))
+def test_type_1_image_is_named(type_1_images: list[Path]) -> None:
+    for image in type_1_images:
+        with pytest.raises(UnsupportedImage, match="type-1 AppImage"):
+            read_path(image)
 
 
 def test_dwarfs_is_named(tmp_path: Path) -> None:

@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
-from store_layout import as_user, needs_root, user_folder
+from store_layout import as_user, user_folder
+from surroundings import needs_root
 
 from tmprun import host, memory
 from tmprun.memory import Memory
+
+Seen = Callable[[dict[str, str]], Memory]
 
 MEMINFO = (
     "MemTotal:       8000000 kB\nMemFree:         100000 kB\nMemAvailable:    5000000 kB\nHugePages_Total:       0\n"
 )
 
 
-def write(top: Path, files: dict[str, str]) -> str:
-    for name, content in files.items():
-        path = top / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    return str(top)
+@pytest.fixture
+def seen_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """The memory of a machine that shows these files."""
+
+    def look(files: dict[str, str]) -> Memory:
+        for name, content in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"))
+        return memory.look(str(tmp_path))
+
+    return look
 
 
-def test_memory_without_groups(tmp_path: Path) -> None:
-    top = write(tmp_path, {"proc/meminfo": MEMINFO})
-    found = memory.look(top)
+def test_memory_without_groups(seen_in: Seen) -> None:
+    found = seen_in({"proc/meminfo": MEMINFO})
     assert found == Memory(8_000_000 * 1024, 5_000_000 * 1024, None, None)
     assert found.ours == 8_000_000 * 1024
 
 
-def test_memory_limit_of_a_group_above_ours(tmp_path: Path) -> None:
-    top = write(
-        tmp_path,
+def test_memory_limit_of_a_group_above_ours(seen_in: Seen) -> None:
+    found = seen_in(
         {
             "proc/meminfo": MEMINFO,
             "proc/self/cgroup": "0::/user/app\n",
@@ -45,14 +55,12 @@ def test_memory_limit_of_a_group_above_ours(tmp_path: Path) -> None:
             "sys/fs/cgroup/user/memory.current": "1000000\n",
         },
     )
-    found = memory.look(top)
     assert (found.limit, found.used, found.ours) == (134_217_728, 1_000_000, 134_217_728)
 
 
-def test_memory_limit_in_version_1_in_a_container(tmp_path: Path) -> None:
+def test_memory_limit_in_version_1_in_a_container(seen_in: Seen) -> None:
     """The container's group is mounted as if it were the top one."""
-    top = write(
-        tmp_path,
+    found = seen_in(
         {
             "proc/meminfo": MEMINFO,
             "proc/self/cgroup": "9:cpu:/docker/abc\n4:memory:/docker/abc\n",
@@ -63,24 +71,23 @@ def test_memory_limit_in_version_1_in_a_container(tmp_path: Path) -> None:
             "sys/fs/cgroup/cpu/memory.limit_in_bytes": "1\n",
         },
     )
-    found = memory.look(top)
     assert (found.limit, found.used) == (67_108_864, 5)
 
 
-def test_memory_version_1_without_a_limit(tmp_path: Path) -> None:
-    top = write(
-        tmp_path,
+def test_memory_version_1_without_a_limit(seen_in: Seen) -> None:
+    found = seen_in(
         {
             "proc/self/cgroup": "4:memory:/\n",
             "proc/self/mountinfo": "30 20 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
             "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
         },
     )
-    assert memory.look(top).limit is None
+    assert found.limit is None
 
 
-def test_memory_without_proc(tmp_path: Path) -> None:
-    assert memory.look(str(tmp_path)) == Memory(0, 0, None, None)
+@pytest.mark.parametrize("files", [{}, {"proc/meminfo": ""}, {"proc/meminfo": "MemTotal: much\n"}])
+def test_memory_without_a_proc_that_tells(seen_in: Seen, files: dict[str, str]) -> None:
+    assert seen_in(files) == Memory(0, 0, None, None)
 
 
 @pytest.fixture(scope="module")

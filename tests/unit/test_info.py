@@ -9,8 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from foreign_images import COMPRESSORS, head, mksquashfs, sample_tree, shared, write_image
+from foreign_images import COMPRESSORS, head, mksquashfs, sample_tree, write_image
 from packing import quickly, script
+from real_images import REAL, Real, name_of, present
+from trees import below
 
 from tmprun import info
 from tmprun.errors import BadImage, TmprunError, UnsupportedImage
@@ -51,7 +53,7 @@ def test_type_2(tmp_path: Path, codec: str) -> None:
     assert packed.block_size == 65536
     assert packed.name == "Sample App"
     assert packed.apprun == AppRun("script", "/bin/sh")
-    objects = [path for path in tree.rglob("*") if not path.is_symlink()]
+    objects = [path for path in below(tree) if not path.is_symlink()]
     files = {path.stat().st_ino: path.stat().st_size for path in objects if path.is_file()}
     assert packed.files == len(files)
     assert packed.hard_links == 3
@@ -106,15 +108,23 @@ def test_signed_bundle(appdir: Path, out: Path) -> None:
     assert look(str(out)).signed
 
 
-def test_type_1() -> None:
-    found = look(str(shared("AppImageExtract_6-x86_64.AppImage")))
-    assert (found.type, found.machine, found.contents) == (info.TYPE_1, "x86_64", None)
-    assert "type-1 AppImage" in found.obstacle
+def test_type_1(type_1_images: list[Path]) -> None:
+    for image in type_1_images:
+        found = look(str(image))
+        assert (found.type, found.machine, found.contents) == (info.TYPE_1, "x86_64", None)
+        assert "type-1 AppImage" in found.obstacle
 
 
-@pytest.mark.parametrize("codec", ["gzip", "xz", "zstd"])
-def test_real_images(codec: str) -> None:
-    packed = contents(shared(f"Hello_World-x86_64.{codec}.AppImage"))
+@pytest.mark.parametrize("image", REAL, ids=name_of)
+def test_real_images(image: Real) -> None:
+    packed = contents(present(image.path))
+    assert (packed.name, packed.apprun.kind, packed.apprun.interpreter) == (image.name, *image.apprun)
+    assert packed.codec == image.codec
+
+
+@pytest.mark.parametrize("codec", COMPRESSORS)
+def test_behind_a_real_runtime(hello: dict[str, Path], codec: str) -> None:
+    packed = contents(hello[codec])
     assert (packed.name, packed.apprun) == ("Hello World", AppRun("script", "/bin/bash"))
     assert packed.codec == {"gzip": "zlib"}.get(codec, codec)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from trees import below
 
 from tmprun import engine
 
@@ -102,7 +103,7 @@ def files() -> Iterator[Path]:
         names = [
             str(file.relative_to(ROOT))
             for folder in ("tmprun", "stub", "tests", "docs", "bench")
-            for file in (ROOT / folder).rglob("*")
+            for file in below(ROOT / folder)
         ]
     for name in names:
         if (ROOT / name).is_file():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from bundle_reader import Bundle
 from packing import EPOCH, MIB, archived, payload, quickly, refused, umask
-from trees import snapshot
+from trees import below, snapshot
 
 from tmprun.index import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.pack import pack
@@ -164,7 +164,7 @@ def build_in_some_order(folder: Path, order: Callable[[list[str]], list[str]], m
         if not (folder / name).exists():
             os.link(folder / "usr/bin/000", folder / name)
     (folder / "link").symlink_to("usr/link")
-    for at, path in enumerate([folder, *folder.rglob("*")]):
+    for at, path in enumerate([folder, *below(folder)]):
         os.utime(path, (mtime + at, mtime + at), follow_symlinks=False)
         if os.geteuid() == 0:
             os.chown(path, owner, owner, follow_symlinks=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from packing import MIB, refused, script
+from trees import below
 
 from tmprun.appdir import PackError
 from tmprun.pack import pack
@@ -85,7 +86,7 @@ def unprivileged(folder: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    for path in [folder, *folder.rglob("*")]:
+    for path in [folder, *below(folder)]:
         os.chown(path, 65534, 65534, follow_symlinks=False)
     os.seteuid(65534)
     try:

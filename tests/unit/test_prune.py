@@ -17,10 +17,11 @@ from store_layout import (
     as_user,
     key,
     make_root,
-    needs_root,
     user_folder,
     wait_until,
 )
+from surroundings import needs_root
+from trees import below
 
 from tmprun import store
 from tmprun.prune import prune
@@ -30,7 +31,7 @@ from tmprun.store import Entry, KnownImage, Root
 
 def tree(path: Path) -> list[str]:
     """Everything below `path`, in order, with types and modes: to see that nothing has changed."""
-    return sorted(f"{p.relative_to(path)} {p.lstat().st_mode:o} {p.lstat().st_mtime_ns}" for p in path.rglob("*"))
+    return sorted(f"{p.relative_to(path)} {p.lstat().st_mode:o} {p.lstat().st_mtime_ns}" for p in below(path))
 
 
 def test_prune_removes_read_only_trees(root: Root) -> None:
@@ -159,7 +160,7 @@ def test_killed_prune_leaves_nothing_for_ever(root: Root) -> None:
 from tmprun.prune import prune, Limits
 from tmprun.store import Root
 print("ready", flush=True)
-prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0))
+prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True))
 """
     trash = Path(root.path) / "v1" / "trash"
     moved = 0
@@ -221,7 +222,7 @@ from tmprun.prune import prune, Limits
 from tmprun.store import Root
 begun, removed = time.monotonic(), 0
 while time.monotonic() - begun < ({least} if removed > 1 else {most}):
-    removed += len(prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0)).removed)
+    removed += len(prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True)).removed)
 print(removed)
 """
     top = Path(__file__).parents[2]

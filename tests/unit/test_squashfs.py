@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from foreign_images import COMPRESSORS, head, mksquashfs, run, sample_tree, shared, tree_of, unsquash, write_image
+from foreign_images import COMPRESSORS, head, mksquashfs, run, sample_tree, tree_of, unsquash, write_image
+from real_images import LINUXDEPLOY, REAL, Real, name_of, present, unsquash_payload
 from squashfs_forge import Entry, Forge, file_inode
 from trees import snapshot
 
@@ -139,20 +140,17 @@ def test_padding_behind_the_image(sample: Path, tmp_path: Path, padding: int) ->
     assert len(one.nodes) == len(other.nodes)
 
 
-@pytest.mark.parametrize("name", ["Echo-no-integrate-x86_64", "Hello_World-x86_64.gzip", "Hello_World-x86_64.zstd"])
-def test_real_image(tmp_path: Path, name: str) -> None:
-    image = shared(f"{name}.AppImage")
-    found = compile_image(str(image))
-    squashfs = tmp_path / "squashfs"
-    squashfs.write_bytes(image.read_bytes()[found.payload :])
-    assert tree_of(image, decode(found.table)) == snapshot(unsquash(squashfs, tmp_path / "wanted"))
+@pytest.mark.parametrize("image", [image for image in REAL if image.codec in ("zlib", "zstd")], ids=name_of)
+def test_real_image(tmp_path: Path, image: Real) -> None:
+    index = compiled(present(image.path))
+    assert tree_of(image.path, index) == snapshot(unsquash_payload(image.path, image.payload, tmp_path / "wanted"))
 
 
-def test_linuxdeploy(linuxdeploy: Path, tmp_path: Path) -> None:
-    found = compile_image(str(linuxdeploy))
-    squashfs = tmp_path / "squashfs"
-    squashfs.write_bytes(linuxdeploy.read_bytes()[found.payload :])
-    assert tree_of(linuxdeploy, decode(found.table)) == snapshot(unsquash(squashfs, tmp_path / "wanted"))
+@pytest.mark.parametrize("codec", IN_ENGINE)
+def test_behind_a_real_runtime(hello: dict[str, Path], tmp_path: Path, codec: str) -> None:
+    index = compiled(hello[codec])
+    wanted = unsquash_payload(hello[codec], LINUXDEPLOY.payload, tmp_path / "wanted")
+    assert tree_of(hello[codec], index) == snapshot(wanted)
 
 
 def test_hard_links_share_one_file(sample: Path, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from store_layout import add_entry, as_user, key, lease_held, make_root, needs_root, user_folder
+from store_layout import add_entry, as_user, key, lease_held, make_root, user_folder
+from surroundings import needs_root
+from trees import below
 
 from tmprun import store
 from tmprun.store import Root
@@ -32,7 +34,7 @@ def test_size_counts_blocks_and_each_hard_link_once(root: Root) -> None:
     entry = add_entry(root, key(1), content=b"x" * 1_000_000)
     (found,) = store.entries([root])
     assert 1_000_000 <= found.size < 1_100_000
-    blocks = {p.lstat().st_ino: p.lstat().st_blocks for p in (entry, *entry.rglob("*"))}
+    blocks = {p.lstat().st_ino: p.lstat().st_blocks for p in (entry, *below(entry))}
     assert found.size == 512 * sum(blocks.values())
 
 

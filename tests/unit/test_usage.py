@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from in_use import USES, daemon, executable, leased, working_directory
 from store_layout import (
@@ -17,9 +18,9 @@ from store_layout import (
     as_user,
     key,
     make_root,
-    needs_root,
     user_folder,
 )
+from surroundings import needs_root
 
 from tmprun import store, usage
 from tmprun.eviction import evict
@@ -125,8 +126,9 @@ prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=len(sys.argv) 
     assert not any(path.exists() for path in made)
 
 
-def test_without_proc_nothing_recent_goes(root: Root) -> None:
-    assert not usage.look("/nonexistent").whole
+def test_without_proc_nothing_recent_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "PROCFS_PATH", "/nonexistent")
+    assert usage.look() == (frozenset(), frozenset(), False)
 
 
 def test_own_process_does_not_count(root: Root) -> None:

@@ -17,6 +17,7 @@ from tmprun import __version__
 from tmprun.cli.output import complain, say
 from tmprun.clock import debugging
 from tmprun.errors import EngineFailed, TmprunError
+from tmprun.missing import missing
 
 FAILED = 127
 
@@ -86,10 +87,10 @@ def main(arguments: list[str] | None = None) -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         status = _act(sys.argv[1:] if arguments is None else arguments)
+    except (KeyboardInterrupt, typer.Abort):  # which click makes of it
+        status = 128 + signal.SIGINT
     except Exception as error:
         status = _report(error)
-    except KeyboardInterrupt:
-        status = 128 + signal.SIGINT
     return status if _printed() else FAILED
 
 
@@ -109,12 +110,14 @@ def _report(error: Exception) -> int:
         traceback.print_exc()
     if isinstance(error, EngineFailed):
         return error.status
+    if isinstance(error, ImportError):
+        error = missing(error)
     if isinstance(error, TmprunError):
         for part in (error, *getattr(error, "also", ())):
             complain(str(part))
         return error.status
-    if isinstance(error, typer.TyperException):
-        text = error.format_message().rstrip(".")
+    if hasattr(error, "format_message"):  # what click's exceptions have, typer's own copy of them included
+        text = str(error.format_message()).rstrip(".")
         complain(f"{text[:1].lower()}{text[1:]}; see tmprun --help")
     elif isinstance(error, OSError):
         complain(f"{error.filename or 'the system'}: {error.strerror}")

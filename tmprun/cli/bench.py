@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,9 @@ from tmprun.errors import TmprunError
 
 NEEDED = ("tmprun_bench", "numpy", "scipy")
 FOR_PICTURES = "matplotlib"
+# Where a wheel has it, so that "tmprun" is all that it puts into site-packages. In a source tree it is bench/, which an
+# editable installation has on its path.
+INSTALLED = Path(__file__).parent / "bench"
 
 
 class BenchFailed(TmprunError):
@@ -76,7 +80,10 @@ def bench(
 ) -> None:
     """Measure an app, or the suite, run in every way there is: mounted, extracted, by tmprun."""
     if not (image or case or listing or make or ci or earlier):
-        raise typer.TyperException("Nothing to measure: give APP, --case, --ci, --list, --make or --from")
+        wanted = "give APP, --case, --ci, --list, --make or --from"
+        raise TmprunError(f"nothing to measure: {wanted}", remedy="see tmprun --help")
+    if INSTALLED.is_dir():
+        sys.path.insert(0, str(INSTALLED))
     _look_for(*NEEDED, *((FOR_PICTURES,) if picture else ()))
     from tmprun_bench import command
     from tmprun_bench.errors import BenchError

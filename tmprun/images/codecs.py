@@ -52,10 +52,11 @@ def codec_for(compression: int) -> Codec:
     try:
         return make()
     except ImportError as error:
-        raise UnsupportedImage(
-            f"is compressed with {make.__name__.strip('_')}, which this Python cannot decode: {error}",
-            remedy="install tmprun into a complete Python",
-        ) from None
+        from tmprun.missing import missing
+
+        why = missing(error)
+        name = make.__name__.strip("_")
+        raise UnsupportedImage(f"is compressed with {name}, and {why.what}", remedy=why.remedy) from None
 
 
 def _damaged() -> BadImage:

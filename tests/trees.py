@@ -17,6 +17,14 @@ class Entry(NamedTuple):
     names: frozenset[bytes]
 
 
+def below(top: Path) -> list[Path]:
+    """Every path below `top`, symlinks not followed, a directory before what is in it.
+
+    Path.rglob does not do: in Python 3.11.2 it fails at a symlink whose target is longer than a name may be.
+    """
+    return [Path(os.fsdecode(path)) for path in _walk(os.fsencode(top))]
+
+
 def snapshot(top: Path) -> dict[bytes, Entry]:
     """Everything below `top` by its path from there. Symlinks are not followed; their permission bits mean nothing."""
     base = os.fsencode(top)

@@ -1,4 +1,4 @@
-"""Foreign images for tests: real ones, ones made by mksquashfs, and a plain reader of what was compiled from them."""
+"""Foreign images for tests: ones made by mksquashfs, and a plain reader of what was compiled from them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import zstandard
-from trees import Entry
+from trees import Entry, below
 
 from tmprun.index import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK, Index, Node
 
-SHARED = Path(__file__).parents[3] / "shared" / "images"
 COMPRESSORS = ("gzip", "zstd", "xz", "lz4", "lzo")
 X86_64 = 62
-
-
-def shared(name: str) -> Path:
-    """A real AppImage, from the folder beside the checkout."""
-    path = SHARED / name
-    assert path.exists(), f"the real AppImages are missing: there must be a folder {SHARED} with {name}"
-    return path
 
 
 def run(*command: str | bytes | Path) -> None:
@@ -108,7 +100,7 @@ def sample_tree(top: Path) -> Path:
     for number in range(60):
         (top / f"usr/sizes/tail {number}").write_bytes(text[number : number + chance.randrange(3000)])
     _odd_things(top, noise)
-    for at, path in enumerate(sorted(top.rglob("*"))):
+    for at, path in enumerate(sorted(below(top))):
         os.utime(path, (1_500_000_000 + at, 1_500_000_000 + at), follow_symlinks=False)
     os.utime(top / "usr/share/one", (0, 0))
     os.utime(top / "usr/share/text", (4_000_000_000, 4_000_000_000))
