@@ -42,7 +42,6 @@ static int lease_take(int trees, const char *name, struct stat *stat, int *entry
 	return lease;
 }
 
-/* Open, lock and check the entry `name` in `trees`: 1, or 0 when it is not to be trusted. */
 int entry_take(const struct root *root, int trees, const char *key, struct entry *taken)
 {
 	struct stat opened, named;

@@ -85,11 +85,16 @@ void layout_trashed(const char *name, char out[TRASHED_SIZE])
 	join(out, TRASHED_SIZE, "/" VERSION "/" TRASH "/", name, below_key, (char *)NULL);
 }
 
-ssize_t layout_read_identity(int root, const char *identity, char *out, size_t size)
+static ssize_t read_link(int root, const char *shelf, const char *identity, char *out, size_t size)
 {
 	char name[IDENTITY_SIZE + 16];
-	join(name, sizeof name, VERSION "/" ID "/", identity, (char *)NULL);
+	join(name, sizeof name, shelf, "/", identity, (char *)NULL);
 	return readlinkat(root, name, out, size);
+}
+
+ssize_t layout_read_identity(int root, const char *identity, char *out, size_t size)
+{
+	return read_link(root, VERSION "/" ID, identity, out, size);
 }
 
 int layout_open_trees(int root)
@@ -104,9 +109,7 @@ int layout_open_trash(int trees)
 
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size)
 {
-	char name[IDENTITY_SIZE + 16];
-	join(name, sizeof name, VERSION "/" KNOWN "/", identity, (char *)NULL);
-	return readlinkat(root, name, out, size);
+	return read_link(root, VERSION "/" KNOWN, identity, out, size);
 }
 
 bool layout_image(const char *root, const char *name, char out[PATH_MAX])
