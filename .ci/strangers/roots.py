@@ -49,7 +49,7 @@ class Place:
     def __init__(self, release: str, user: str) -> None:
         self.user = user
         self.root = BUILD / f"{release}-{user}"
-        self.cache = BUILD / f"pip-{user}"
+        self.cache = BUILD / f"cache-{user}"
         self.settings = host.pip_settings()
         self.variables = host.environment()
 
@@ -80,7 +80,8 @@ class Place:
         """How to run `words` inside as `user`: a command and its environment."""
         values = [value for section in self.settings.values() for value in section.values()]
         seen = host.named_paths(*values, *self.variables.values())
-        mine = self.variables | {"PIP_CACHE_DIR": str(self.cache)} if user == self.user else self.variables
+        caches = {"PIP_CACHE_DIR": f"{self.cache}/pip", "ZIG_GLOBAL_CACHE_DIR": f"{self.cache}/zig"}
+        mine = self.variables | (caches if user == self.user else {})
         shared = {"SEEN": "\n".join(seen), "SHARED": str(self.cache)}
         path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         return [str(HERE / "enter"), str(self.root), user, *words], path | mine | shared

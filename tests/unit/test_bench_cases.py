@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def unprivileged(ways: list[Subject]) -> list[Subject]:
 
 
 def test_every_way_runs_the_app(context: Context) -> None:
-    ways = subjects.every_way(context, exit0.speaking())
+    app = exit0.speaking()
+    ways = [*subjects.every_way(context, app), subjects.runtime_extract(context, app, codec="gzip")]
     names = [way.name for way in ways]
     assert len(set(names)) == len(names)
     for fill in subjects.FILLS:
@@ -77,12 +79,14 @@ def test_every_way_runs_the_app(context: Context) -> None:
     assert {"plain AppDir on tmpfs", "bundle, warm", "tmprun foreign, first ever", "tar --zstd, then run"} <= set(
         measurement.series
     )
+    assert "own runtime, extract and run (zlib)" in measurement.series
     assert all(reason for reason in measurement.skipped.values())
 
 
 def test_another_exit_status_is_right_when_it_is_the_one_expected(context: Context) -> None:
     fails = replace(exit0.app(), arguments=lambda _: ("--read", "missing"))
-    ways = [subjects.plain, subjects.bundle, subjects.foreign, subjects.unsquashfs, subjects.runtime_extract]
+    runtime = partial(subjects.runtime_extract, codec="gzip")
+    ways = [subjects.plain, subjects.bundle, subjects.foreign, subjects.unsquashfs, runtime]
     measure([way(context, replace(fails, status=99)) for way in ways], 1, context.work.root)
     with pytest.raises(Unable, match="ended with 99"):
         measure([subjects.bundle(context, fails)], 1, context.work.root)

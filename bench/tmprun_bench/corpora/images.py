@@ -20,7 +20,10 @@ from tmprun_bench.corpora.cache import make
 from tmprun_bench.errors import BenchError
 from tmprun_bench.places import PACKAGE
 
-SHARED_IMAGE = PACKAGE.parents[2] / "shared" / "images" / "Hello_World-x86_64.zstd.AppImage"
+# An AppImage with the static runtime, where somebody has put it beside the checkout.
+STATIC = PACKAGE.parents[2] / "shared" / "images" / "Hello_World-x86_64.zstd.AppImage"
+# What the runtime of linuxdeploy's AppImage reads, as mksquashfs calls it.
+OLDER_CODECS = ("gzip", "xz")
 # What decides a bundle's payload, beside the AppDir and the level.
 PACKER = (packer_appdir, bundle, copies, index, pack, pyc, tar_stream)
 
@@ -35,7 +38,7 @@ class Packing:
 
 
 def type2(app: App, packing: Packing, *, codec: str = "zstd") -> Path:
-    """The app as a type-2 AppImage: the static runtime, then a squashfs (`codec` zstd or gzip). Or the one it came
+    """The app as a type-2 AppImage: a runtime, then a squashfs (`codec` zstd or gzip). Or the one it came
     as."""
     if app.image is not None:
         return make(app.folder / f"{app.name}.AppImage", app.image)
@@ -102,12 +105,16 @@ def _moved_footer(packed: Path, offset: int) -> bytes:
     return bundle.FOOTER.pack(*fields)
 
 
+def no_runtime(app: App, codec: str) -> str:
+    """Why the app's image with that codec cannot start by its own runtime; empty when it can."""
+    if app.image is not None or STATIC.exists() or codec in OLDER_CODECS:
+        return ""
+    return f"linuxdeploy's runtime, the only one here, reads no {codec}"
+
+
 def _runtime() -> bytes:
-    """The static type-2 runtime: the one in front of the shared test image, or else of linuxdeploy's AppImage."""
-    image = SHARED_IMAGE
-    if not image.exists():
-        app = linuxdeploy.app()
-        image = type2(app, Packing())
+    """A type-2 runtime: the static one, or else that of linuxdeploy's AppImage."""
+    image = STATIC if STATIC.exists() else type2(linuxdeploy.app(), Packing())
     with image.open("rb") as file:
         return file.read(offset(image))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tmprun_bench.context import Context
 from tmprun_bench.corpora.app import App
-from tmprun_bench.corpora.images import offset, type2
+from tmprun_bench.corpora.images import no_runtime, offset, type2
 from tmprun_bench.corpora.tarball import tarball
 from tmprun_bench.harness import Subject
 from tmprun_bench.subjects.disk import no_disk, on_disk
@@ -24,10 +24,14 @@ def plain(context: Context, app: App) -> Subject:
 def runtime_extract(context: Context, app: App, *, codec: str = "zstd") -> Subject:
     """An AppImage where there is no FUSE: its runtime extracts everything to TMPDIR, runs it and deletes it, all of it
     timed."""
+    name = named("own runtime, extract and run", codec)
+    absent = no_runtime(app, codec)
+    if absent:
+        return skipped(name, absent)
     image = type2(app, context.packing, codec=codec)
     started = run(context, app, image, APPIMAGE_EXTRACT_AND_RUN="1")
     steps = (*before(context, app, context.work.temporary), started)
-    return Subject(named("own runtime, extract and run", codec), steps, check(context, app))
+    return Subject(name, steps, check(context, app))
 
 
 def unsquashfs(context: Context, app: App, *, codec: str = "zstd", disk: bool = False) -> Subject:
