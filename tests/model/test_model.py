@@ -2,7 +2,8 @@
 
 Three orders of steps: today's; "rename", which takes the entry away, ends all who use it, and lets go; and the new one.
 
-The model is in world.py (what is shared), starting.py, filling.py and environment.py (who does what), protocol.py.
+The model: world.py (what is shared), starting.py, filling.py with helpers.py, giving_up.py and refusing.py, and
+environment.py (who does what), protocol.py (all together).
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ NEEDED: dict[str, tuple[str, dict[str, Any]]] = {
     "tie before look": (ZEROS, {"crashes": 2, "starters": 1}),
     "set up before go": (KILLED, {"refusals": True}),
     "give up one file": (KILLED, {"bad": True}),
-    "share before name": (ZEROS, {"bad": True, "crashes": 1}),
+    "share descriptors": (ZEROS, {"bad": True, "crashes": 1}),
     "replace by exchange": (ENOENT, {"cleaners": 1}),
     "replace in full": (ZEROS, {"cleaners": 1, "crashes": 2}),
     "look at the replaced": (ENOENT, {"cleaners": 1, "prunes": 1}),

@@ -28,7 +28,7 @@ RULES = (
     "tie before look",  # a start ties itself to the helpers, and then looks whether they live
     "set up before go",  # nothing that can fail comes behind "go"
     "give up one file",  # what cannot be filled gets a new inode behind its name, and nobody else is ended
-    "share before name",  # that inode is the guard's, too, before it has the name
+    "share descriptors",  # what the filler opens, the guard has: they have one table
     "replace by exchange",  # the name of an entry always leads to a tree
     "replace in full",  # a tree in use is replaced by one that is complete
     "look at the replaced",  # an entry is in use as long as one is that it replaced
@@ -86,9 +86,8 @@ class Helper(NamedTuple):
 class Gen(NamedTuple):
     """A generation of the entry. `old` and `top` are the lease of an inode: "held", "broken" (asked for), "gone".
 
-    The name of the file leads to `top`; `old` had the name before, and is "" when there is none. `spare` is an inode
-    that is to get the name: "mine" (the filler's alone), "both" (the guard has it, too). `lone`: `top` is the filler's
-    alone.
+    The name of the file leads to `top`; `old` had the name before, and is "" when there is none. `spare`: there is
+    an inode that is to get the name. `lone`: `top` is the filler's alone.
     """
 
     place: str = "gone"  # stage, tree, trash, gone
@@ -98,7 +97,7 @@ class Gen(NamedTuple):
     full: bool = False
     old: str = ""
     top: str = "held"
-    spare: str = ""
+    spare: bool = False
     lone: bool = False
     armed: bool = False
     cut: bool = False
@@ -192,21 +191,26 @@ def end_starter(world: World, number: int, pc: str) -> World:
 
 
 def end_filler(world: World, number: int) -> World:
-    """What the filler had locked after its guard was forked is its own, and is free again."""
+    """What it had locked stays so as long as a guard has the same descriptors: the heir lets go of it."""
     gen = world.gens[number]
-    if world.build == FILLER + number:
-        world = world._replace(build=NONE)
-    locked = NONE if gen.locked == FILLER + number else gen.locked
-    spare = "" if gen.spare == "mine" else gen.spare
+    if not gen.guard.alive or gen.lone:
+        world = release_claim(world, number)
     top = "gone" if gen.lone else gen.top
-    ended = put_gen(world, number, filler=Helper(), locked=locked, spare=spare, top=top, lone=False, armed=False)
+    ended = put_gen(world, number, filler=Helper(), spare=False, top=top, lone=False, armed=False)
     return after_helpers(ended, number)
 
 
+def release_claim(world: World, number: int) -> World:
+    """The filler's, or its heir's, on the entry that nobody seemed to use."""
+    if world.build == FILLER + number:
+        world = world._replace(build=NONE)
+    return put_gen(world, number, locked=NONE) if world.gens[number].locked == FILLER + number else world
+
+
 def end_guard(world: World, number: int) -> World:
-    gen = world.gens[number]
-    spare = "mine" if gen.spare == "both" and gen.filler.alive else gen.spare
-    return after_helpers(put_gen(world, number, guard=Helper(), spare=spare), number)
+    if not world.gens[number].filler.alive:
+        world = release_claim(world, number)
+    return after_helpers(put_gen(world, number, guard=Helper()), number)
 
 
 def after_helpers(world: World, number: int) -> World:
@@ -218,7 +222,7 @@ def after_helpers(world: World, number: int) -> World:
     for who, starter in enumerate(world.starters):
         if starter.tied and starter.gen == number and not gen.cut:
             world = end_starter(world, who, "killed")
-    return put_gen(world, number, old="gone" if gen.old else "", top="gone", spare="", armed=False)
+    return put_gen(world, number, old="gone" if gen.old else "", top="gone", spare=False, armed=False)
 
 
 def users(world: World, number: int) -> list[int]:
