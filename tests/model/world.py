@@ -110,6 +110,9 @@ class Gen(NamedTuple):
         return self.filler.alive or self.guard.alive
 
 
+FRESH = Gen()
+
+
 class Starter(NamedTuple):
     """A process that was started, before and after its exec.
 
@@ -157,7 +160,7 @@ def begin(config: Config) -> World:
     return World(
         NONE,
         NONE,
-        (Gen(),) * config.generations,
+        (FRESH,) * config.generations,
         (Starter(opens=config.opens),) * config.starters,
         prunes=config.prunes,
         cleaners=config.cleaners,
@@ -256,4 +259,7 @@ def _forgotten(world: World, number: int) -> bool:
 
 def tidy(world: World) -> World:
     """Forget what nobody can see any more, so that worlds that differ in nothing else are the same."""
-    return world._replace(gens=tuple(Gen() if _forgotten(world, n) else gen for n, gen in enumerate(world.gens)))
+    stale = [n for n, gen in enumerate(world.gens) if gen is not FRESH and _forgotten(world, n)]
+    if not stale:
+        return world
+    return world._replace(gens=tuple(FRESH if n in stale else gen for n, gen in enumerate(world.gens)))
