@@ -18,7 +18,7 @@ from world import (
     waiting,
 )
 
-_NEW = ("skeleton", "threads", "guard", "go", "serve")
+_NEW = ("skeleton", "guard", "threads", "go", "serve")
 
 
 def steps(config: Config, world: World, number: int) -> Steps:

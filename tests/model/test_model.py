@@ -124,7 +124,7 @@ LARGE: dict[str, dict[str, Any]] = {
     "three starts and prune": {"starters": 3, "prunes": 1},
     "two lost, two starts": {"crashes": 2, "opens": 2},
     "three crashes": {"crashes": 3},
-    "all at once": {"crashes": 1, "prunes": 1, "cleaners": 1, "refusals": True},
+    "all at once": {"crashes": 1, "prunes": 1, "cleaners": 1},
     "two rebuilds": {"cleaners": 2, "prunes": 2, "generations": 4},
 }
 
