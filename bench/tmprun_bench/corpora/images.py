@@ -35,14 +35,14 @@ class Packing:
 
 
 def type2(app: App, packing: Packing, *, codec: str = "zstd") -> Path:
-    """The app as a type-2 AppImage: the static runtime, then a squashfs (`codec` zstd or gzip). Or the one it came
+    """The app as a type-2 AppImage: the static runtime, then a squashfs (`codec` zstd, gzip or xz). Or the one it came
     as."""
     if app.image is not None:
         return make(app.folder / f"{app.name}.AppImage", app.image)
     name = f"{app.name}-{codec}{packing.level if codec == 'zstd' else ''}-{packing.block}.AppImage"
     return make(
         app.folder / name,
-        lambda path: append_squashfs(path, _runtime(), app.appdir, squashfs_options(packing, codec)),
+        lambda path: append_squashfs(path, _runtime(codec), app.appdir, squashfs_options(packing, codec)),
     )
 
 
@@ -102,10 +102,11 @@ def _moved_footer(packed: Path, offset: int) -> bytes:
     return bundle.FOOTER.pack(*fields)
 
 
-def _runtime() -> bytes:
-    """The static type-2 runtime: the one in front of the shared test image, or else of linuxdeploy's AppImage."""
+def _runtime(codec: str) -> bytes:
+    """The static type-2 runtime: the one in front of the shared test image, or else of linuxdeploy's AppImage. That one
+    for xz in any case: it is older, wants libfuse 2, and reads xz, which the static one does not."""
     image = SHARED_IMAGE
-    if not image.exists():
+    if codec == "xz" or not image.exists():
         app = linuxdeploy.app()
         image = type2(app, Packing())
     with image.open("rb") as file:
