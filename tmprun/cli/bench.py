@@ -69,6 +69,9 @@ def bench(
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables.")] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write limits and skips as JUnit XML.")] = None,
     picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .svg or .png.")] = None,
+    draw: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Of --picture: show this case alone; again for more.")
+    ] = None,
     save_baseline: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the ratios for later runs.")] = None,
     baseline: Annotated[Path | None, typer.Option(metavar="FILE", help="What --fail-if compares with.")] = None,
     fail_if: Annotated[
@@ -92,8 +95,8 @@ def bench(
         image=Path(image) if image else None, arguments=tuple(arguments or ()), cases=tuple(case or ()),
         listing=listing, make=tuple(make or ()), ci=ci, earlier=tuple(earlier or ()), runs=runs, memory=memory,
         drop_caches=drop_caches, level=level, block=block, timeout=timeout, work=work, door=door, json=json,
-        markdown=markdown, junit=junit, picture=picture, save_baseline=save_baseline, baseline=baseline,
-        fail_if=tuple(fail_if or ()), strict=strict,
+        markdown=markdown, junit=junit, picture=picture, draw=tuple(draw or ()), save_baseline=save_baseline,
+        baseline=baseline, fail_if=tuple(fail_if or ()), strict=strict,
     )  # fmt: skip
     try:
         status = command.run(request)
