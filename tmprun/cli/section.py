@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from tmprun import sections
-from tmprun.bundle import read_footer
+from tmprun.bundle.write import read_footer
 from tmprun.cli.output import say_raw
+from tmprun.elf import sections
 from tmprun.errors import TmprunError
-from tmprun.foreign import Image
-from tmprun.images.elf_head import read_head
+from tmprun.images.compile import Image
+from tmprun.images.formats import read_head
 from tmprun.images.source import Source
-from tmprun.info import is_iso
+from tmprun.report.info import is_iso
 
 
 def section(what: str, path: str) -> int:

@@ -9,11 +9,15 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmprun import appdir as packer_appdir
-from tmprun import bundle, copies, index, pack, pyc, tar_stream
-from tmprun.images.elf_head import read_head
+from tmprun.bundle import copies
+from tmprun.bundle import tar_frames as tar_stream
+from tmprun.bundle import write as bundle
+from tmprun.engine.stubs import stub_for
+from tmprun.images.formats import read_head
 from tmprun.images.source import Source
-from tmprun.stubs import stub_for
+from tmprun.index import encode as index
+from tmprun.pack import appdir as packer_appdir
+from tmprun.pack import pack, pyc
 from tmprun_bench.corpora import linuxdeploy
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.cache import make

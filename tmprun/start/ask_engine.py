@@ -1,0 +1,143 @@
+"""What the command line asks of the engine: one function for each of the front door's verbs.
+
+The engine says itself on stderr why it fails; then there is nothing to add, see `errors.EngineFailed`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from tmprun.bundle.write import read_footer
+from tmprun.errors import BadImage, EngineFailed, TmprunError
+from tmprun.human import one_line
+from tmprun.images.compile import Image
+from tmprun.index.encode import key_of
+from tmprun.start.handover import front_door, with_content
+from tmprun.start.importer import ensure_known
+from tmprun.store.entries import Root
+
+NAMELESS = "/proc/self/fd/"
+ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the engine must be told about an image: `key` names its tree, `options` and open `descriptors` its index."""
+
+    key: str
+    options: tuple[str, ...] = ()
+    descriptors: tuple[int, ...] = ()
+
+
+@contextmanager
+def told(path: str) -> Iterator[Told]:
+    """Find out, or remember, what the engine must know about the image at `path`.
+
+    TmprunError when there is no such file, BadImage or UnsupportedImage when it is no image that we can read.
+    """
+    with Image(path) as image:
+        footer = read_footer(image.fd)
+    if footer:
+        yield Told(footer.key)
+        return
+    known = ensure_known(path)
+    # A bundle that could not be kept has no other name than this.
+    descriptors = [int(known.bundle[len(NAMELESS) :])] if known.bundle.startswith(NAMELESS) else []
+    try:
+        if known.bundle:
+            yield Told(_key_of_bundle(known.bundle), ("--image", known.bundle), tuple(descriptors))
+        else:
+            descriptors.append(with_content("tmprun-index", known.table))
+            yield Told(key_of(known.table), ("--index-fd", str(descriptors[-1])), tuple(descriptors))
+    finally:
+        for fd in descriptors:
+            os.close(fd)
+
+
+def _key_of_bundle(path: str) -> str:
+    with Image(path) as image:
+        footer = read_footer(image.fd)
+    if footer is None:
+        raise BadImage("is no bundle any more", one_line(path), "remove it")
+    return footer.key
+
+
+def roots() -> list[Root]:
+    """The roots in the order in which they are tried. TmprunError when the engine does not tell."""
+    door = front_door()
+    done = _run([door, "@roots"], stdout=subprocess.PIPE)
+    found = []
+    for line in os.fsdecode(done.stdout).splitlines():
+        match = ROOT_LINE.fullmatch(line)
+        if not match:
+            raise TmprunError(
+                f"the engine answers {one_line(line)!r} when asked for the stores", door, "install it again"
+            )
+        found.append(Root(match[1], match[2], match[3] == "ok", match[4]))
+    return found
+
+
+def build(path: str) -> bytes:
+    """Unpack the image at `path`, unless that has been done; returns the path of its AppDir."""
+    return _ask("@build", path, stdout=subprocess.PIPE).stdout.removesuffix(b"\n")
+
+
+def extract(path: str, into: str, patterns: Sequence[str], output: int | None = None) -> bytes:
+    """Extract into the directory `into` what matches a pattern, or everything.
+
+    Returns the paths that were written, a line each; with the descriptor `output` they go there instead.
+    """
+    done = _ask(
+        "@extract", path, "--into", into, arguments=patterns, stdout=subprocess.PIPE if output is None else output
+    )
+    return done.stdout or b""
+
+
+def verify(path: str, tree: str, image: Told) -> list[str]:
+    """How the tree in the directory `tree` differs from what the image says; nothing when it does not."""
+    done = _ask_about(image, "@verify", path, "--tree", tree, fine=(0, 1), stdout=subprocess.PIPE)
+    differences = os.fsdecode(done.stdout).splitlines()
+    if bool(differences) != (done.returncode == 1):
+        raise TmprunError(
+            f"the engine found {len(differences)} differences and exits with {done.returncode}", one_line(path)
+        )
+    return differences
+
+
+def _ask(
+    verb: str, path: str, *options: str, arguments: Sequence[str] = (), stdout: int
+) -> subprocess.CompletedProcess[bytes]:
+    with told(path) as image:
+        return _ask_about(image, verb, path, *options, arguments=arguments, stdout=stdout)
+
+
+def _ask_about(
+    image: Told,
+    verb: str,
+    path: str,
+    *options: str,
+    arguments: Sequence[str] = (),
+    fine: Sequence[int] = (0,),
+    stdout: int,
+) -> subprocess.CompletedProcess[bytes]:
+    # --again: the engine must not ask Python what the image is; we are the answer.
+    command = [front_door(), verb, "--again", *image.options, *options, "--", path, *arguments]
+    return _run(command, descriptors=image.descriptors, fine=fine, stdout=stdout)
+
+
+def _run(
+    command: Sequence[str], *, descriptors: Sequence[int] = (), fine: Sequence[int] = (0,), stdout: int | IO[bytes]
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        done = subprocess.run(command, pass_fds=descriptors, stdout=stdout, check=False)
+    except OSError as error:
+        raise TmprunError(f"cannot be started: {error.strerror}", command[0], "install tmprun again") from None
+    if done.returncode not in fine:
+        raise EngineFailed(done.returncode)
+    return done
