@@ -4,12 +4,14 @@
 # make demo     a real AppImage, and a bundle packed here
 # make strangers  the last two in bare roots of two Debian releases, as root and as an ordinary user (as root; half an hour)
 # make fuzz, soak: minutes each; clean
+# make wheels   the wheels of all machines and the sdist, into dist
+# make oldest   the tests with the lowest versions that pyproject.toml allows
 # make bench    the benchmark; ARGS="app.AppImage" or "--case NAME", all cases by default, an hour and more
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup engine own-engine lint test demo strangers fuzz soak bench clean
+.PHONY: setup engine own-engine lint test demo strangers fuzz soak bench clean wheels oldest
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +49,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	find stub -name '*.[ch]' -exec $(BIN)/clang-format --dry-run -Werror {} +
 	$(BIN)/mypy .ci/strangers
 
 $(LINUXDEPLOY): tests/corpora.txt .ci/corpora | $(VENV)/.demo
@@ -81,3 +84,18 @@ bench: engine
 clean:
 	rm -rf build dist tmprun/engine .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+DIST := dist
+wheels: setup
+	for machine in x86_64 aarch64; do \
+		TMPRUN_WHEEL_MACHINE=$$machine TMPRUN_ENGINE_ARCHES=x86_64,aarch64 \
+		$(BIN)/python -m hatchling build -t wheel -d $(DIST); done
+	$(BIN)/python -m hatchling build -t sdist -d $(DIST)
+
+# No newer click than those versions were made for: see docs/dependencies.md.
+OLDEST := build/oldest
+oldest: engine
+	(echo 'click<8.2'; grep -oE '"[A-Za-z0-9-]+>=[0-9.]+' pyproject.toml | tr -d '"' | sed 's/>=/==/' | grep -v ^types- | sort -u) >$(OLDEST).txt
+	[ -x $(OLDEST)/bin/python ] || python3.11 -m venv $(OLDEST)
+	TMPRUN_ENGINE_ARCHES=$(MACHINE) $(OLDEST)/bin/python -m pip install -q --prefer-binary -c $(OLDEST).txt -e '.[test]'
+	$(OLDEST)/bin/python -m pytest $(or $(ARGS),tests/unit tests/run/test_cli_real.py tests/run/test_compilers.py)

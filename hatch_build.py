@@ -67,9 +67,10 @@ class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
             self.app.abort(f"tmprun: {error}")
 
     def _add_sources(self, build_data: dict[str, Any]) -> None:
-        """With the pinned sources inside, building from the sdist downloads none of them."""
+        """With the pinned sources and the help pages in it, building from an sdist needs neither an index nor typer."""
         for source in self.engine.fetch():
             build_data["force_include"][str(source.file)] = str(source.file.relative_to(self.engine.ROOT))
+        build_data["force_include"][str(self.engine.help_pages())] = "stub/help.bin"
 
     def _add_engine(self, build_data: dict[str, Any]) -> None:
         """The stubs become package data; the front door is the script `tmprun`, and is nowhere else in the wheel.

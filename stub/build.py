@@ -1,8 +1,8 @@
 """Compiles the engine: two static programs, the stub and the front door, for each machine.
 
 `python stub/build.py` by hand, `make engine`, or hatch_build.py when the package is built. docs/engine-build.md says
-why the compilers and flags are what they are. In stub/, `stub.c` is the stub's main program, `door.c`, `door_*.c` and
-`codec_zlib.c` make the front door, and everything else is linked into both.
+why the compilers and flags are what they are. In stub/, `stub.c` is the stub's main program, the folders of DOOR make
+the front door, and those of SHARED are linked into both (docs/architecture.md).
 
 Environment: TMPRUN_ENGINE_ARCHES, the machines to build for (default: all; when a package is built, its own), and
 TMPRUN_CC, the compiler for the machine that this runs on (default: musl-gcc, else zig). BuildError is what can go
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,8 @@ ENGINE = ROOT / "tmprun" / "engine"
 MACHINES = ("x86_64", "aarch64")
 
 PROGRAMS = ("stub", "tmprun")
+SHARED = ("base", "image", "tree", "store", "gate", "start")
+DOOR = ("foreign", "door")
 ZIG_REQUIREMENT = "ziglang>=0.14,<0.18"
 
 OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]
@@ -140,10 +143,12 @@ def wanted_machines(usual: Sequence[str] = MACHINES) -> list[str]:
 
 
 def build_requires(machines: Iterable[str]) -> list[str]:
-    """What has to be installed from PyPI before `build(machines)` can run here."""
+    """What has to be installed from PyPI before `build(machines)` can run here; for no machine: to make an sdist."""
     needs = []
     if not all(map(_intact, pinned())):
         needs.append("pip")
+    if not (ROOT / "stub" / "help.bin").exists():
+        needs += _dependencies()
     if any(_own_compiler(machine) is None for machine in machines):
         needs.append(ZIG_REQUIREMENT)
     return needs
@@ -201,6 +206,33 @@ def _unpack(source: Source) -> Path:
         except OSError:  # another build was faster
             shutil.rmtree(staging)
     return source.folder
+
+
+# The help pages: the front door prints what the command line in Python would.
+
+
+def help_pages() -> Path:
+    """Make the help pages of the command line's declarations; an sdist brings them. BuildError when neither can be."""
+    carried, made = ROOT / "stub" / "help.bin", BUILD / "help.bin"
+    BUILD.mkdir(exist_ok=True)
+    if carried.exists():
+        made.write_bytes(carried.read_bytes())
+        return made
+    command = [sys.executable, "-m", "tmprun.cli.help_pages"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise BuildError(f"the help pages cannot be made: {reason}; install what pyproject.toml names as dependencies")
+    made.write_bytes(done.stdout)
+    return made
+
+
+def _dependencies() -> list[str]:
+    found: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return found
 
 
 # The compilers.
@@ -268,14 +300,16 @@ def sanitizer() -> Toolchain:
 def _units() -> dict[str, list[Unit]]:
     """All there is to compile: what belongs to the `stub` alone, to the front door (`tmprun`) alone, and to `both`."""
     zstd, deflate = (_unpack(source) for source in fetch())
-    headers = hashlib.sha256((ROOT / "THIRD-PARTY-LICENSES").read_bytes())
-    for header in sorted((ROOT / "stub").glob("*.h")):
+    headers = hashlib.sha256()
+    for header in sorted((ROOT / "stub").rglob("*.h")):
         headers.update(header.read_bytes())
     include = [f"-isystem{folder.relative_to(ROOT)}" for folder in (zstd, deflate)]
-    own = [*OWN_FLAGS, *include, f'-DTMPRUN_VERSION="{_version()}"']
-    units: dict[str, list[Unit]] = {"stub": [], "tmprun": [], "both": []}
-    for file in sorted([*(ROOT / "stub").glob("*.c"), *(ROOT / "stub").glob("*.S")]):
-        units[_program_of(file.stem)].append(Unit(file, own, headers.hexdigest()))
+    own = [*OWN_FLAGS, "-Istub", *include, f'-DTMPRUN_VERSION="{_version()}"']
+    help_pages()
+    units = {
+        program: [Unit(file, own, headers.hexdigest() + _embedded(file)) for file in files]
+        for program, files in _own_sources().items()
+    }
     for file in sorted([*zstd.glob("common/*.c"), *zstd.glob("decompress/*.c")]):
         bmi2 = [] if file.stem in ZSTD_WITH_BMI2 else ["-DDYNAMIC_BMI2=0"]
         units["stub"].append(Unit(file, ZSTD_FLAGS + ZSTD_SMALL + bmi2, zstd.name, SMALL_LEVELS))
@@ -292,10 +326,20 @@ def zstd_decoder(machine: str) -> tuple[Path, list[Path]]:
     return units[0].source.parent.parent, _objects(tools, units)
 
 
-def _program_of(stem: str) -> str:
-    if stem == "stub":
-        return "stub"
-    return "tmprun" if stem in ("door", "codec_zlib") or stem.startswith("door_") else "both"
+def _own_sources() -> dict[str, list[Path]]:
+    """The files of stub/, by the program that they belong to, `both` or one."""
+    stub = ROOT / "stub"
+    shared = [file for folder in SHARED for file in sorted((stub / folder).glob("*.c"))]
+    door = [file for folder in DOOR for file in sorted((stub / folder).glob("*.[cS]"))]
+    return {"stub": [stub / "stub.c"], "tmprun": door, "both": [stub / "notices.S", *shared]}
+
+
+def _embedded(source: Path) -> str:
+    """A digest of the files that the source has the assembler take in as they are."""
+    digest = hashlib.sha256()
+    for name in re.findall(r'^\s*\.incbin "([^"]+)"$', source.read_text(), re.MULTILINE):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
 
 
 def _version() -> str:

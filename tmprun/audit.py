@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tmprun import store
-from tmprun.errors import TmprunError
+from tmprun.errors import EngineFailed, TmprunError
 from tmprun.eviction import evict
 from tmprun.store import Entry, Root
-from tmprun.verbs import EngineFailed, told
+from tmprun.verbs import told
 from tmprun.verbs import verify as ask_engine
 
 INTACT, DAMAGED, UNVERIFIED = "intact", "damaged", "unverified"

@@ -1,4 +1,7 @@
-"""The engine's programs that this package carries: a front door and a stub for each machine.
+"""The engine's programs: a front door and a stub for each machine.
+
+A source tree has them all in `tmprun/engine`, where `make engine` puts them. An installation has the stubs there; its
+front door is the script `tmprun`, and stands beside the package as every script does.
 
 Imported at the first start of every image, so paths are plain strings: pathlib takes 5 ms to load.
 """
@@ -11,7 +14,11 @@ import sys
 from tmprun.errors import TmprunError
 
 MACHINES = ("aarch64", "x86_64")
-ENGINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "engine")
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+ENGINE = os.path.join(PACKAGE, "engine")
+
+# The path of the front door that started this process, if one did.
+started_by = ""
 
 
 def host() -> str:
@@ -20,8 +27,37 @@ def host() -> str:
 
 
 def door(machine: str = "") -> str:
-    """The path of the front door for `machine` (default: this one); TmprunError when the package has none."""
-    return _program("tmprun", machine or host())
+    """The path of the front door for `machine` (default: this one); TmprunError when there is none."""
+    if machine and machine != host():
+        return _program("tmprun", machine)
+    return started_by or (_built() or script())
+
+
+def script() -> str:
+    """The front door as it is installed; where nothing is, the built one. TmprunError when there is neither.
+
+    `pip install --target DIR` puts scripts into DIR/bin and all else into DIR. Every other scheme has them in
+    PREFIX/bin, and packages in PREFIX/lib/pythonX.Y/site-packages. The package of an editable installation lies
+    somewhere else, and only the interpreter knows where its scripts are.
+    """
+    folder = os.path.dirname(PACKAGE)
+    prefix = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
+    for base in (folder, prefix, sys.prefix):
+        path = os.path.join(base, "bin", "tmprun")
+        if os.access(path, os.X_OK) and _is_ours(path):
+            return path
+    return _program("tmprun", host())
+
+
+def _is_ours(path: str) -> bool:
+    """Whether it is a program, and not the script of another package of this name."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"\x7fELF"
+
+
+def _built() -> str:
+    path = os.path.join(ENGINE, host(), "tmprun")
+    return path if os.access(path, os.X_OK) else ""
 
 
 def stub(machine: str) -> bytes:

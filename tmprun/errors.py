@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions with fields. Only `cli.py` turns them into text and exit status."""
+"""What can go wrong, as exceptions with fields. Only `cli/app.py` turns them into text and exit status."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ class UnsupportedImage(TmprunError):
     """The image may be fine, but we cannot run it here."""
 
     status = 126
+
+
+class EngineFailed(Exception):
+    """A program of the engine stopped with the exit status `status` (negative: a signal), and has said why."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status if status > 0 else 128 - status
+        super().__init__(f"exit status {self.status}")

@@ -1,27 +1,33 @@
-"""The console script `tmprun-py`: the front door calls it for all that it does not do itself."""
+"""Where Python begins, called by the front door (stub/foreign/boot.py) for what it leaves to Python, or tmprun-py."""
 
 from __future__ import annotations
 
 import sys
 
+from tmprun import engine
 
-def main() -> int:
-    """Dispatch. A first start of an image (`@import`) must not wait for the command line's libraries to load."""
+
+def main(door: str = "") -> int:
+    """Do what this process's arguments ask for; returns the exit status. `door`: the front door that started us.
+
+    A first start of an image (`@import`) must not wait for the command line's libraries to load.
+    """
+    engine.started_by = door
     if sys.argv[1:2] == ["@import"]:
         from tmprun import importer
 
         importer.main(sys.argv[2:])
     try:
-        from tmprun import cli
+        from tmprun.cli import app
     except ImportError as error:
         return _without_command_line(error)
-    return cli.main(sys.argv[1:])
+    return app.main(sys.argv[1:])
 
 
 def _without_command_line(error: ImportError) -> int:
     """What the command line itself is made of is not there to report this; returns the exit status."""
+    from tmprun.cli.output import complain
     from tmprun.missing import missing
-    from tmprun.output import complain
 
     trouble = missing(error)
     complain(str(trouble))

@@ -1,6 +1,6 @@
 """What the command line asks of the engine: one function for each of the front door's verbs.
 
-The engine says itself on stderr why it fails; then there is nothing to add, see `EngineFailed`.
+The engine says itself on stderr why it fails; then there is nothing to add, see `errors.EngineFailed`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from tmprun.bundle import read_footer
-from tmprun.errors import BadImage, TmprunError
+from tmprun.errors import BadImage, EngineFailed, TmprunError
 from tmprun.foreign import Image
 from tmprun.handover import front_door, with_content
 from tmprun.human import one_line
@@ -24,14 +24,6 @@ from tmprun.store import Root
 
 NAMELESS = "/proc/self/fd/"
 ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")
-
-
-class EngineFailed(Exception):
-    """The engine stopped with the exit status `status`, and has said why."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status if status > 0 else 128 - status
-        super().__init__(f"exit status {self.status}")
 
 
 @dataclass(frozen=True)

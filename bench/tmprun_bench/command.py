@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from tmprun.output import say
+from tmprun.cli.output import say
 from tmprun_bench import baseline, junit, limits, machine, own_app, pictures, report, stored, subjects
 from tmprun_bench.cases import CASES, Case, summary_of
 from tmprun_bench.context import Context
@@ -44,7 +44,7 @@ TREES = 8  # of an app of which memory is touched beforehand
 
 @dataclass(frozen=True)
 class Request:
-    """The command line; tmprun/cli_bench.py says what each option is."""
+    """The command line; tmprun/cli/bench.py says what each option is."""
 
     image: Path | None
     arguments: tuple[str, ...]
@@ -65,6 +65,7 @@ class Request:
     markdown: Path | None
     junit: Path | None
     picture: Path | None
+    draw: tuple[str, ...]
     save_baseline: Path | None
     baseline: Path | None
     fail_if: tuple[str, ...]
@@ -115,7 +116,7 @@ def _report(request: Request) -> int:
     if request.save_baseline:
         request.save_baseline.write_text(baseline.as_json(results, where))
     if request.picture:
-        pictures.draw(results, where, request.picture)
+        pictures.draw(_drawn(results, request.draw), where, request.picture)
     if before:
         for line in before.apart(where):
             _warn(f"the baseline was made elsewhere: {line}")
@@ -129,11 +130,22 @@ def _report(request: Request) -> int:
     return EXCEEDED if limits.any_exceeded(checks) or (request.strict and missed) else 0
 
 
+def _drawn(results: Sequence[Result], names: Sequence[str]) -> list[Result]:
+    """Those that were asked for, in that order, or all."""
+    there = {result.case: result for result in results}
+    absent = [name for name in names if name not in there]
+    if absent:
+        raise BenchError(f"--draw {absent[0]}: there are no results of such a case")
+    return [there[name] for name in names or there]
+
+
 def _check(request: Request) -> None:
     """Whatever would be found out only after everything was measured."""
     for path in request.outputs:
         if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
             raise BenchError(f"{path} cannot be written")
+    if request.draw and not request.picture:
+        raise BenchError("--draw says what the picture shows; name one with --picture")
     if request.picture:
         pictures.must_be_drawable(request.picture)
     if request.drop_caches and machine.cannot_drop_caches():

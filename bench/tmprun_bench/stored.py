@@ -46,19 +46,22 @@ def load(path: Path) -> Report:
 
 
 def merged(reports: Sequence[Report]) -> Report:
-    """One report of several: a case of a later one replaces that of the same name; the machine is the last one's.
+    """One report of several: a case of a later one replaces that of the same name; the machine is the one that most of
+    the cases are from, of several such the last one.
 
     A case that was measured on another machine, or with other versions, says so in its notes.
     """
-    machine = reports[-1][1]
-    cases: dict[str, Result] = {}
-    for results, where in reports:
+    cases = {result.case: (result, where) for results, where in reports for result in results}
+    measured = [where for _, where in cases.values()]
+    machine = max(
+        (where for _, where in reversed(reports)),
+        key=lambda where: sum(not differences(other, where) for other in measured),
+    )
+    for result, where in cases.values():
         apart = differences(where, machine)
-        for result in results:
-            if apart:
-                result.notes.append(f"measured elsewhere: {'; '.join(apart)}")
-            cases[result.case] = result
-    return list(cases.values()), machine
+        if apart:
+            result.notes.append(f"measured elsewhere: {'; '.join(apart)}")
+    return [result for result, _ in cases.values()], machine
 
 
 def differences(one: Machine, other: Machine) -> list[str]:

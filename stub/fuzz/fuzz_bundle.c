@@ -1,8 +1,9 @@
 /* Whatever file it is given, image_load_bundle says no bundle, damaged, or loads an index whose SHA-256 the footer names; and
  * every frame that is then read decodes to its size or is refused. */
 #define _GNU_SOURCE
-#include "../codec.h"
-#include "../image.h"
+#include "base/fault.h"
+#include "image/codec.h"
+#include "image/image.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>

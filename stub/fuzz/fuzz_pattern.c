@@ -1,5 +1,5 @@
 /* Any pattern against any path ends, within the bytes of both; the first NUL of the input parts them. */
-#include "../pattern.h"
+#include "base/pattern.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -18,8 +18,7 @@ from apps import SETTLED, App, compile_probe, packed, probe_appdir, write
 from gating import Gated, compile_reader, gated_bundle, gated_image
 from harness import Harness, engine, remove
 from surroundings import require_root
-
-import tmprun
+from tmprun_bench.installation import lay_out
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -58,12 +57,7 @@ def sanitized_door() -> Path:
 @pytest.fixture(scope="session")
 def door_with_python(door: Path, shared: Path) -> Path:
     """The front door with the Python command line beside it, as they are installed."""
-    place = shared / "bin"
-    place.mkdir()
-    package = str(Path(tmprun.__file__).parent.parent)
-    script = f"import sys\nsys.path.insert(0, {package!r})\nfrom tmprun.main import main\nsys.exit(main())\n"
-    write(place / "tmprun-py", f"#!{sys.executable}\n{script}", 0o755)
-    return Path(shutil.copy(door, place / "tmprun"))
+    return lay_out(door, shared)
 
 
 @pytest.fixture
@@ -90,6 +84,16 @@ def shared() -> Iterator[Path]:
     base.chmod(0o755)
     yield base
     shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This tree's wheel for this machine."""
+    into = tmp_path_factory.mktemp("wheel")
+    environment = {name: value for name, value in os.environ.items() if name != "TMPRUN_ENGINE_ARCHES"}
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", into]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return next(into.glob("*.whl"))
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ NAMES = ("tmprun-filler", "tmprun-guard")
 # How many files the app has, the hard link's name included.
 EVERYTHING = 82
 
-# How long a tree that is filled on demand may outlive its last user, in seconds: it looks every three (filler.c).
+# How long a tree that is filled on demand may outlive its last user, in seconds: it looks every three (gate/filler.c).
 LINGER = 15
 
 

@@ -16,6 +16,8 @@ from tmprun import __version__, engine
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
+# Whichever compiler made it: gcc 14 needs 1,500 bytes more than gcc 12, and zig 20,000 (test_compilers.py).
+STUB_LIMIT = 160 << 10
 SECTIONS = {".upd_info": 1024, ".sha256_sig": 1024, ".sig_key": 8192}
 
 
@@ -61,7 +63,7 @@ def test_it_carries_the_licences(program: Path) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_stub_is_small_and_has_the_sections_of_an_appimage(machine: str) -> None:
     stub = Path(engine.ENGINE, machine, "stub")
-    assert stub.stat().st_size <= 128 << 10
+    assert stub.stat().st_size <= STUB_LIMIT
     with stub.open("rb") as file:
         elf = ELFFile(file)
         for name, size in SECTIONS.items():
@@ -87,6 +89,7 @@ def test_the_same_sources_give_the_same_bytes_elsewhere(tmp_path: Path) -> None:
     (copy / "build").mkdir(parents=True)
     shutil.copytree(ROOT / "stub", copy / "stub")
     shutil.copytree(ROOT / "build" / "sources", copy / "build" / "sources")
+    shutil.copy(ROOT / "build" / "help.bin", copy / "stub" / "help.bin")  # as an sdist has it
     for name in ("tmprun/__init__.py", "THIRD-PARTY-LICENSES"):
         (copy / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, copy / name)

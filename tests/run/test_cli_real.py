@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from apps import SETTLED, App, packed, script_appdir, write
 from harness import Harness, Result, wait_until
 from surroundings import ALONE
+from tmprun_bench.installation import lay_out
 from trees import below
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,12 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def whole(harness: Harness, door: Path, tmp_path: Path) -> Harness:
     """Both programs side by side, as an installation has them."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    shutil.copy(door, programs / "tmprun")
-    script = f"import sys\nsys.path.insert(0, {str(REPOSITORY)!r})\nfrom tmprun.main import main\nsys.exit(main())\n"
-    write(programs / "tmprun-py", f"#!{sys.executable}\n{script}", 0o755)
-    harness.door = programs / "tmprun"
+    harness.door = lay_out(door, tmp_path)
     return harness
 
 

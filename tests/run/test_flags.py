@@ -153,3 +153,15 @@ def test_flags_of_a_damaged_bundle(harness: Harness, app: App, flag: str) -> Non
         result = harness.run(*words, flag, status=None)
         harness.refused(result, "damaged", status=1 if "extract" in flag else 126)
     assert os.listdir(harness.work) == ["damaged"]
+
+
+@pytest.mark.parametrize("flag", ["--appimage-offset", "--appimage-list", "--appimage-extract", "--appimage-mount"])
+@pytest.mark.parametrize("missing", [1, 64, 1000])
+def test_flags_of_a_bundle_that_lost_its_footer(harness: Harness, app: App, flag: str, missing: int) -> None:
+    """It is no bundle any more: the stub can say nothing of it, least of all an empty line and that all is well."""
+    bundle = write(harness.work / "cut", app.bundle.read_bytes()[:-missing], 0o755)
+    status = 1 if "extract" in flag else 126
+    harness.refused(harness.run(bundle, flag, status=None), "damaged bundle", "no footer", status=status)
+    by_door = harness.run(harness.door, bundle, flag, status=None)
+    harness.refused(by_door, status=status, no_python="extract" not in flag)
+    assert os.listdir(harness.work) == ["cut"]

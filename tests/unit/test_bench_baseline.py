@@ -16,12 +16,13 @@ import yaml
 from bench_results import MACHINE, OURS, PEER, series, starts
 from tmprun_bench import baseline, junit, limits, pages, stored
 from tmprun_bench.baseline import Baseline
+from tmprun_bench.cases import CASES
 from tmprun_bench.errors import BenchError
 from tmprun_bench.harness import Measurement
 from tmprun_bench.limits import Check
 from tmprun_bench.results import Result
 
-from tmprun.cli import app
+from tmprun.cli.app import application
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = ("github-actions.yml", "gitlab-ci.yml")
@@ -267,7 +268,7 @@ def parsed(line: str) -> Any:
     """A `tmprun bench` command line as the command would understand it, its defaults left out."""
     program, verb, *words = shlex.split(line)
     assert (program, verb) == ("tmprun", "bench")
-    bench = typer.main.get_command(app).commands["bench"]  # type: ignore[attr-defined]
+    bench = typer.main.get_command(application()).commands["bench"]  # type: ignore[attr-defined]
     given = bench.make_context("bench", words).params
     limits.parse_all(given["fail_if"] or (), with_baseline=given["baseline"] is not None)
     return given
@@ -315,8 +316,9 @@ def test_commands_on_the_page_exist_and_its_metrics_are_all_there_are() -> None:
 
 def test_the_runs_page_is_right_about_commands_and_code(tmp_path: Path) -> None:
     page = (DOCS.parent / "bench" / "runs" / "README.md").read_text()
-    (merge,) = (line.strip() for line in page.splitlines() if line.startswith("    tmprun "))
+    merge, draw = (line.strip() for line in page.splitlines() if line.startswith("    tmprun "))
     assert parsed(merge)["earlier"] == [Path("part1.json"), Path("part2.json")]
+    assert set(parsed(draw)["draw"]) <= CASES.keys()
     (arguments,) = re.findall(r'make bench ARGS="([^"]*)"', page)
     assert parsed(f"tmprun bench {arguments}")["case"] == ["all"]
     result = starts(case="gated-neovim")

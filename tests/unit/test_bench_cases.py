@@ -92,6 +92,14 @@ def test_another_exit_status_is_right_when_it_is_the_one_expected(context: Conte
         measure([subjects.bundle(context, fails)], 1, context.work.root)
 
 
+def test_an_xz_image_is_run_by_its_own_runtime_and_by_us(context: Context) -> None:
+    app = exit0.speaking()
+    ways = [subjects.runtime_fuse, subjects.runtime_extract, subjects.foreign]
+    measurement = measure([way(context, app, codec="xz") for way in ways], 1, context.work.root)
+    assert {"own runtime, extract and run (xz)", "tmprun foreign (xz), cold"} <= set(measurement.series)
+    assert set(measurement.skipped) <= {"own runtime, FUSE (xz)"}
+
+
 def test_absent_programs_are_named(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, **_: None if name in ("zstd", "unsquashfs") else f"/bin/{name}")
     assert subjects.tar_zstd(context, exit0.app()).absent == "zstd not installed"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench_results import starts
 from tmprun_bench import machine, places, programs, workspace
-from tmprun_bench.command import Request, run
+from tmprun_bench.command import Request, _drawn, run
 from tmprun_bench.errors import BenchError, Unable, WrongAnswer
 from tmprun_bench.harness import Conditions, Subject, measure, under
 from tmprun_bench.stored import load
@@ -65,7 +66,7 @@ def breaks(context):
     raise BenchError("it broke")
 
 CASES["breaks"] = breaks
-from tmprun.cli import main
+from tmprun.cli.app import main
 sys.exit(main(["bench", *sys.argv[1:]]))
 """
 
@@ -94,7 +95,8 @@ def test_what_would_fail_at_the_end_fails_at_the_start(tmp_path: Path) -> None:
 
     def refusal(**asked: Any) -> str:
         nothing = dict.fromkeys((field.name for field in fields(Request)), None)
-        usual = nothing | {"arguments": (), "cases": ("nosuch",), "make": (), "earlier": (), "fail_if": (), "block": ""}
+        usual = nothing | dict.fromkeys(("arguments", "make", "earlier", "fail_if", "draw"), ())
+        usual |= {"cases": ("nosuch",), "block": ""}
         with pytest.raises((BenchError, TmprunError)) as raised:
             run(Request(**(usual | asked)))
         return str(raised.value)
@@ -104,10 +106,19 @@ def test_what_would_fail_at_the_end_fails_at_the_start(tmp_path: Path) -> None:
     assert refusal(json=nowhere) == f"{nowhere} cannot be written"
     assert refusal(markdown=tmp_path) == f"{tmp_path} cannot be written"
     assert refusal(picture=tmp_path / "x.gif").endswith("a picture is .svg or .png")
+    assert refusal(draw=("start",)).startswith("--draw says what the picture shows; ")
     assert "give --baseline FILE" in refusal(fail_if=("warm_start>1.1",))
     assert "write METRIC>NUMBER" in refusal(fail_if=("warm_start",))
     assert refusal(earlier=(nowhere,)).startswith(f"{nowhere}: ")
     assert refusal(cases=(), image=Path("/etc/passwd")).startswith("/etc/passwd: is not an AppImage")
+
+
+def test_a_picture_shows_what_was_asked_for_in_that_order() -> None:
+    results = [starts(case=name) for name in ("one", "two", "three")]
+    assert [result.case for result in _drawn(results, ())] == ["one", "two", "three"]
+    assert [result.case for result in _drawn(results, ("three", "one"))] == ["three", "one"]
+    with pytest.raises(BenchError, match="--draw nosuch: there are no results"):
+        _drawn(results, ("one", "nosuch"))
 
 
 def test_what_was_measured_is_kept_when_a_later_case_fails(tmp_path: Path) -> None:
@@ -140,7 +151,7 @@ def test_without_its_packages_it_says_what_to_install(tmp_path: Path, missing: s
 
 def test_help_of_tmprun_does_not_load_the_benchmark() -> None:
     program = (
-        "import sys; from tmprun.cli import main; main(['--help']);"
+        "import sys; from tmprun.cli.app import main; main(['--help']);"
         "sys.exit(any(name.partition('.')[0] in ('tmprun_bench', 'numpy', 'psutil') for name in sys.modules))"
     )
     done = bench(python=("-c", program))

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 from bench_results import FLOOR, MACHINE, OURS, PEER, everything, series, starts
-from tmprun_bench import extras, pictures
+from tmprun_bench import extras, pictures, stored
 from tmprun_bench.errors import BenchError
 from tmprun_bench.pictures.panels import Bars, Curves, Holds, planned
+from tmprun_bench.pictures.words import explained
 from tmprun_bench.results import Result
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -101,6 +102,34 @@ def test_nothing_lies_on_anything_else_or_outside() -> None:
         for (words, box), (others, other) in itertools.combinations(boxes, 2):
             apart = box.x1 <= other.x0 or other.x1 <= box.x0 or box.y1 <= other.y0 + 1 or other.y1 <= box.y0 + 1
             assert apart, f"{words!r} lies on {others!r}"
+
+
+def test_all_text_can_be_read_on_a_page() -> None:
+    """A web page shows a picture about 830 pixels wide."""
+    from matplotlib.text import Text
+    from tmprun_bench.pictures.figure import WIDTH, drawn
+
+    figure = drawn(planned([everything(), starts(ours=40, peer=0.0001)]), MACHINE)
+    figure.draw_without_rendering()
+    texts = [one for one in figure.findobj(Text) if isinstance(one, Text) and one.get_text() and one.get_visible()]
+    assert len(texts) > 50
+    for text in texts:
+        assert text.get_fontsize() * 830 / (72 * WIDTH) >= 11, text
+
+
+def test_no_two_panels_have_the_same_title() -> None:
+    committed = Path(__file__).resolve().parents[2] / "bench" / "runs" / "2026-11-25-2-cores.json"
+    titles = [panel.title for panel in planned(stored.load(committed)[0])]
+    assert sorted(set(titles)) == sorted(titles)
+    assert [title for title in titles if title.endswith(("by the number of files", "by size"))]
+
+
+def test_our_own_words_are_explained_where_they_occur() -> None:
+    assert explained(["bundle, cold", "squashfuse_ll"], 60) == [
+        "bundle: made by tmprun pack; cold: nothing is unpacked yet"
+    ]
+    assert len(explained(["bundle, cold"], 30)) == 2
+    assert explained(["squashfuse_ll", "forewarmed"], 60) == []
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,14 @@ def test_results_of_another_machine_say_so() -> None:
     assert not any("elsewhere" in note for note in results[1].notes)
 
 
+def test_the_machine_is_the_one_that_most_cases_are_from() -> None:
+    elsewhere = MACHINE | {"processors": 64}
+    most = [starts(case="first"), starts(case="second"), starts(case="third")]
+    results, machine = stored.merged([(most, MACHINE), ([starts(case="third")], elsewhere)])
+    assert machine == MACHINE
+    assert [any("elsewhere" in note for note in result.notes) for result in results] == [False, False, True]
+
+
 @pytest.mark.parametrize("width", [80, 150])
 def test_tables_fit_and_numbers_stay_whole(width: int) -> None:
     text = shown([everything(), starts(case="gated-libreoffice")], width)

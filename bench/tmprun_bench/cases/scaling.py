@@ -30,7 +30,7 @@ OURS = ("bundle, cold", "tmprun foreign, cold", "tmprun foreign, first ever")
 def scaling(context: Context) -> Result:
     """Cold start of a program that reads ten files, from 10 to 100,000 files and from 1 MB to 2 GB."""
     peers.fetch()
-    result = Result("scaling", "Cold start by the number of files and by size, ten files read", facts=subjects.facts())
+    result = Result("scaling", "Cold start, ten files read", facts=subjects.facts())
     for count in FILES:
         _measure(context, result, "files", count, f"{count:,} files: ", _ways(context, _tiny(count), whole=True))
     for size in SIZES:

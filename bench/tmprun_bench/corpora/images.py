@@ -38,14 +38,14 @@ class Packing:
 
 
 def type2(app: App, packing: Packing, *, codec: str = "zstd") -> Path:
-    """The app as a type-2 AppImage: a runtime, then a squashfs (`codec` zstd or gzip). Or the one it came
+    """The app as a type-2 AppImage: a runtime, then a squashfs (`codec` zstd, gzip or xz). Or the one it came
     as."""
     if app.image is not None:
         return make(app.folder / f"{app.name}.AppImage", app.image)
     name = f"{app.name}-{codec}{packing.level if codec == 'zstd' else ''}-{packing.block}.AppImage"
     return make(
         app.folder / name,
-        lambda path: append_squashfs(path, _runtime(), app.appdir, squashfs_options(packing, codec)),
+        lambda path: append_squashfs(path, _runtime(codec), app.appdir, squashfs_options(packing, codec)),
     )
 
 
@@ -112,9 +112,10 @@ def no_runtime(app: App, codec: str) -> str:
     return f"linuxdeploy's runtime, the only one here, reads no {codec}"
 
 
-def _runtime() -> bytes:
-    """A type-2 runtime: the static one, or else that of linuxdeploy's AppImage."""
-    image = STATIC if STATIC.exists() else type2(linuxdeploy.app(), Packing())
+def _runtime(codec: str) -> bytes:
+    """A type-2 runtime: the static one, or else that of linuxdeploy's AppImage. That one for xz in any case: it is
+    older, wants libfuse 2, and reads xz, which the static one does not."""
+    image = STATIC if STATIC.exists() and codec != "xz" else type2(linuxdeploy.app(), Packing())
     with image.open("rb") as file:
         return file.read(offset(image))
 

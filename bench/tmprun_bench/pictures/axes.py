@@ -102,12 +102,12 @@ def holds(axes: Axes, panel: Holds) -> None:
         axes.barh(rows, values, height, color=colour, label=MEMORY_WORDS.get(kind, kind), edgecolor="white", lw=0.4)
         for row, value in zip(rows, values, strict=True):
             text = size(value * 1e6)
-            axes.annotate(text, (value, row), (3, 0), textcoords="offset points", va="center", fontsize=SMALL - 1.5)
+            axes.annotate(text, (value, row), (3, 0), textcoords="offset points", va="center", fontsize=SMALL - 0.5)
     _names(axes, [(row.name, row.side) for row in panel.rows])
     _amounts(axes, "MB more than before the run, at most; less is better")
     axes.set_xlim(0, most * ROOM)
     axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
-    _titled(axes, f"Memory: {panel.title}")
+    _titled(axes, panel.title)
 
 
 def _curve(axes: Axes, curve: Curve, number: int) -> None:
@@ -124,7 +124,7 @@ def _curve(axes: Axes, curve: Curve, number: int) -> None:
 def _scale(panel: Bars) -> tuple[float, str]:
     """What values are divided by, and the unit that they then have."""
     if panel.unit == "s":
-        return (1, "s") if max(bar.middle for bar in panel.bars) >= 2 else (0.001, "ms")
+        return (1, "s") if max(bar.middle for bar in panel.bars) >= 1 else (0.001, "ms")
     return (1e6, "MB/s") if panel.unit == "bytes" else (1, f"{panel.unit}/s")
 
 

@@ -1,4 +1,7 @@
-"""Puts panels on a page in two columns, and writes it."""
+"""Puts panels on a page, one below the other, and writes it.
+
+A web page shows the picture about 830 pixels wide: WIDTH is so small that the smallest text has eleven pixels there.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tmprun_bench.errors import BenchError
-from tmprun_bench.pictures import axes, palette
-from tmprun_bench.pictures.panels import Bars, Curves, Holds, Panel
+from tmprun_bench.pictures import axes, palette, words
+from tmprun_bench.pictures.panels import Bar, Bars, Curve, Curves, Held, Holds, Panel
 
-WIDTH = 7.0  # inches, of a column
-ROW, FRAME = 0.235, 0.85  # inches: a bar, and what is around the bars of a panel
-CURVES = 3.2  # inches
+WIDTH = 7.0  # inches
+ROW, FRAME = 0.21, 0.85  # inches: a bar, and what is around a panel
+CURVES = 2.6  # inches
 LINE = 0.16  # inches, of a title
+FOOT = 0.45  # inches: the legend, and what keeps it apart
+HEAD = "tmprun bench: medians, whiskers from quartile to quartile"
+HEAD_WIDTH = 105  # characters of a line
 DPI = 130
 # The same results, the same bytes: ids in an SVG are otherwise random. Text is drawn as shapes, so that it has the
 # same width on a machine with other fonts.
@@ -47,15 +54,16 @@ def save(panels: Sequence[Panel], machine: dict[str, object], path: Path) -> Non
 
 def drawn(panels: Sequence[Panel], machine: dict[str, object]) -> Figure:
     """The whole picture."""
-    columns = _columns(panels)
-    height = max(sum(map(_height, column)) for column in columns)
-    figure = Figure(figsize=(WIDTH * len(columns), height + 0.75), layout="constrained")
+    head = [HEAD, _where(machine), *words.explained(_names(panels), HEAD_WIDTH)]
+    heights = [_height(panel) for panel in panels]
+    height = sum(heights) + sum(map(_around, panels)) + LINE * len(head) + FOOT
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
-    parts = figure.subfigures(1, len(columns), squeeze=False)[0]
-    for part, column in zip(parts, columns, strict=True):
-        _fill(part, column, height)
-    figure.suptitle(f"tmprun bench: medians, whiskers from quartile to quartile\n{_where(machine)}", fontsize=9)
-    there = _sides(panels)
+    spots = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for spot, panel in zip(spots, panels, strict=True):
+        _draw(spot, panel)
+    figure.suptitle("\n".join(head), fontsize=axes.SMALL + 0.5)
+    there = {one.side for panel in panels for one in _rows(panel)}
     patches = [
         Patch(color=palette.SIDES[side], label=word) for side, word in palette.SIDE_WORDS.items() if side in there
     ]
@@ -73,56 +81,38 @@ def _settle(figure: Figure) -> None:
         spot.set_position((left, bottom, width, height))
 
 
-def _columns(panels: Sequence[Panel]) -> list[list[Panel]]:
-    """Two columns of about the same height, in each the panels in their order."""
-    order = list(range(len(panels)))
-    tries = [_dealt(panels, order), _dealt(panels, sorted(order, key=lambda at: -_height(panels[at])))]
-    return min(tries, key=lambda columns: max(sum(map(_height, column)) for column in columns))
-
-
-def _dealt(panels: Sequence[Panel], order: Sequence[int]) -> list[list[Panel]]:
-    """Each panel goes to the column that is shorter so far."""
-    columns: list[list[int]] = [[] for _ in panels[:2]]
-    for at in order:
-        min(columns, key=lambda column: sum(_height(panels[one]) for one in column)).append(at)
-    return [[panels[at] for at in sorted(column)] for column in sorted(columns)]
-
-
-def _fill(part: SubFigure, column: Sequence[Panel], height: float) -> None:
-    """One panel below the other; what remains stays empty, so that bars are equally thick everywhere."""
-    heights = [_height(panel) for panel in column]
-    rest = height - sum(heights)
-    spots = part.subplots(len(heights) + 1, 1, squeeze=False, height_ratios=[*heights, max(rest, 0.001)])[:, 0]
-    spots[-1].set_axis_off()
-    for spot, panel in zip(spots[:-1], column, strict=True):
-        match panel:
-            case Bars():
-                axes.bars(spot, panel)
-            case Curves():
-                axes.curves(spot, panel)
-            case Holds():
-                axes.holds(spot, panel)
+def _draw(spot: Axes, panel: Panel) -> None:
+    match panel:
+        case Bars():
+            axes.bars(spot, panel)
+        case Curves():
+            axes.curves(spot, panel)
+        case Holds():
+            axes.holds(spot, panel)
 
 
 def _height(panel: Panel) -> float:
-    frame = FRAME + LINE * (len(axes.lines(panel.title)) - 1)
     match panel:
         case Bars():
-            return frame + ROW * len(panel.bars)
+            return ROW * len(panel.bars)
         case Curves():
-            return frame + CURVES + LINE * math.ceil(len(panel.curves) / axes.LEGEND_COLUMNS)
+            return CURVES
         case Holds():
-            return frame + ROW * 2 * len(panel.rows)
+            return ROW * 2 * len(panel.rows)
 
 
-def _sides(panels: Sequence[Panel]) -> set[str]:
-    return {
-        one.side
-        for panel in panels
-        for one in (
-            panel.bars if isinstance(panel, Bars) else panel.curves if isinstance(panel, Curves) else panel.rows
-        )
-    }
+def _around(panel: Panel) -> float:
+    """What stands above and below it."""
+    legend = LINE * math.ceil(len(panel.curves) / axes.LEGEND_COLUMNS) if isinstance(panel, Curves) else 0
+    return FRAME + LINE * (len(axes.lines(panel.title)) - 1) + legend
+
+
+def _rows(panel: Panel) -> Sequence[Bar | Curve | Held]:
+    return panel.bars if isinstance(panel, Bars) else panel.curves if isinstance(panel, Curves) else panel.rows
+
+
+def _names(panels: Sequence[Panel]) -> list[str]:
+    return [row.name for panel in panels for row in _rows(panel)]
 
 
 def _where(machine: dict[str, object]) -> str:

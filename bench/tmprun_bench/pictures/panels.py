@@ -73,10 +73,11 @@ class Holds:
 
 
 Panel = Bars | Curves | Holds
+AXES = {"files": "by the number of files", "bytes": "by size"}
 
 
 def planned(results: Sequence[Result]) -> list[Panel]:
-    """Times first, then throughput, curves and memory."""
+    """Times first, then throughput, curves and memory; each title once."""
     makers = (_times, _rates, _curves, _memory)
     return [panel for maker in makers for result in results for panel in maker(result)]
 
@@ -113,7 +114,9 @@ def _curves(result: Result) -> Iterator[Curves]:
     for axis in dict.fromkeys(point.axis for point in result.points):
         subjects = dict.fromkeys(point.subject for point in result.points if point.axis == axis)
         curves = [_curve(result, axis, subject) for subject in subjects]
-        yield Curves(result.title, axis, sorted(curves, key=lambda curve: -curve.middles[-1]))
+        yield Curves(
+            f"{result.title}: {AXES.get(axis, axis)}", axis, sorted(curves, key=lambda curve: -curve.middles[-1])
+        )
 
 
 def _curve(result: Result, axis: str, subject: str) -> Curve:
@@ -134,7 +137,7 @@ def _memory(result: Result) -> Iterator[Holds]:
         watched = [(own_name(result, name), result.series[name]) for name in names]
         rows = [Held(own, side(own), _parts(series)) for own, series in watched if series.memory]
         if rows:
-            yield Holds(_title(result, group), sorted(rows, key=lambda row: sum(row.parts.values())))
+            yield Holds(f"Memory: {_title(result, group)}", sorted(rows, key=lambda row: sum(row.parts.values())))
 
 
 def _parts(series: Series) -> dict[str, int]:

@@ -11,7 +11,7 @@ from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.erofs import erofs, maker
 from tmprun_bench.corpora.images import no_runtime, offset, type2
 from tmprun_bench.harness import Subject
-from tmprun_bench.subjects.parts import before, check, missing, named, no_fuse, no_kernel, run, skipped
+from tmprun_bench.subjects.parts import before, check, missing, named, no_fuse, no_kernel, no_libfuse2, run, skipped
 from tmprun_bench.timer import Step
 
 SEVERAL = "squashfuse_ll, several threads"
@@ -70,14 +70,14 @@ def erofsfuse(context: Context, app: App) -> Subject:
 def runtime_fuse(context: Context, app: App, *, codec: str = "zstd") -> Subject:
     """The AppImage started as its makers meant it: its runtime mounts it by FUSE."""
     name = "own runtime, FUSE"
-    absent = no_fuse() or no_runtime(app, codec)
+    absent = no_fuse() or no_runtime(app, codec) or (no_libfuse2() if codec == "xz" else "")
     if absent:
         return skipped(named(name, codec), absent)
     steps = (*before(context, app), run(context, app, type2(app, context.packing, codec=codec)))
     right = check(context, app)
     # Of a runtime that we do not know nobody can say whether its daemon outlives the app.
     helpers = 0 if app.image else 1
-    return Subject(named(name, codec), steps, lambda output: right(without_version(output)), helpers=helpers)
+    return Subject(name, steps, lambda output: right(without_version(output)), helpers=helpers)
 
 
 def without_version(output: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from collections.abc import Callable
@@ -58,6 +59,16 @@ def no_fuse() -> str:
     """Why FUSE mounts cannot be made here; empty when they can."""
     absent = missing("fusermount3")
     return absent or ("" if os.access("/dev/fuse", os.R_OK | os.W_OK) else "/dev/fuse cannot be opened")
+
+
+def no_libfuse2() -> str:
+    """Why the runtime of xz images cannot mount here, which loads that library as soon as it runs; empty when it
+    can."""
+    try:
+        ctypes.CDLL("libfuse.so.2")
+    except OSError:
+        return "libfuse.so.2 not installed (Debian: libfuse2)"
+    return missing("fusermount")
 
 
 def no_kernel(file_system: str) -> str:

@@ -1,0 +1,44 @@
+/* Files: whole reads and writes, lists of names, paths. */
+#ifndef TMPRUN_BASE_FILE_H
+#define TMPRUN_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/fault.h"
+
+/* Read exactly `size` bytes at `offset`: 0; -1 with errno, or errno 0 when the file ends before. */
+int read_at(int fd, void *out, size_t size, uint64_t offset);
+int write_at(int fd, const void *bytes, size_t size, uint64_t offset);
+
+/* The file `name` in `dir` as a string of at most size - 1 bytes: its length, or -1 with errno. */
+ssize_t read_text(int dir, const char *name, char *out, size_t size);
+/* Make `name` in `dir` with that content and mode; fails when it exists. 0, or -1 with errno. */
+int write_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode);
+
+/* For CLEANUP: closes what is open, keeping errno. */
+void close_fd(int *fd);
+
+/* Close `fd`, keeping errno: for error paths. */
+void close_keeping_errno(int fd);
+
+/* The names in an open directory, one by one, without "." and ".."; start with {.fd = fd}. NULL at the end. (The C library's
+ * readdir allocates, and the filler must not.) */
+struct listing {
+	int fd;
+	int at, end;
+	char bytes[2048] __attribute__((aligned(8)));
+};
+const char *listing_next(struct listing *listing);
+
+/* Open directory `name` in `dir`, made with 0700 when missing. */
+int open_or_make(int dir, const char *name);
+
+/* `path` as an absolute one without symlinks, as APPIMAGE has it; falls back to joining it to the working directory. */
+void absolute_path(const char *path, char *out, size_t size);
+
+/* Write the whole of `text` on stdout. */
+int print(const char *text, struct fault *fault);
+
+#endif

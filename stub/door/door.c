@@ -1,0 +1,115 @@
+/* The front door, `tmprun` on PATH: starts images by itself, and passes everything else to the Python command line. */
+#define _GNU_SOURCE
+#include "base/environment.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/system.h"
+#include "door/help.h"
+#include "door/verbs.h"
+#include "foreign/foreign.h"
+#include "foreign/python.h"
+#include "start/options.h"
+#include "start/request.h"
+#include "start/start.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const python_commands[] = {"pack", "info", "extract", "cache", "doctor", "bench", "help"};
+
+static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
+{
+	request->typed = request->path = argv[at];
+	request->arguments = argv + at + 1;
+	request->count = argc - at - 1;
+	absolute_path(request->path, request->shown, sizeof request->shown);
+	return act(request);
+}
+
+/* What came through an exec must not reach the app. */
+static void keep_from_app(const struct request *request)
+{
+	static const char descriptor[] = "/proc/self/fd/"; /* of a bundle that exists in memory only */
+	if (request->index_fd >= 0)
+		fcntl(request->index_fd, F_SETFD, FD_CLOEXEC);
+	if (request->frames && strncmp(request->frames, descriptor, sizeof descriptor - 1) == 0)
+		fcntl((int)strtol(request->frames + sizeof descriptor - 1, NULL, 10), F_SETFD, FD_CLOEXEC);
+}
+
+/* `tmprun @VERB ...`: what the Python command line, or the importer on its way back, wants of the engine. */
+static int engine(struct request *request, const struct verb *verb, int argc, char **argv)
+{
+	int at = options_take(request, argv, 2, OF_THE_ENGINE);
+	if (at < 0)
+		return EXIT_FAILED;
+	request->verb = verb->name;
+	if (request->signals)
+		signals_restore(request->signals);
+	keep_from_app(request);
+	if (verb->without_image)
+		return verb->act(request);
+	return at < argc ? with_image(request, argv, argc, at, verb->act) : fault_usage("no image given to ", argv[1]);
+}
+
+static int run_command(struct request *request, int argc, char **argv)
+{
+	int at = options_take(request, argv, 2, OF_RUN);
+	if (at < 0)
+		return EXIT_FAILED;
+	return at < argc ? with_image(request, argv, argc, at, start) : fault_usage("run needs an image to run", "");
+}
+
+static int command_line(char **argv)
+{
+	struct fault fault = {0};
+	python_become((const char *const *)argv + 1, &fault);
+	return fault_report(&fault);
+}
+
+static int say(const char *text)
+{
+	struct fault fault = {0};
+	return print(text, &fault) < 0 ? fault_report(&fault) : 0;
+}
+
+static int nothing_to_do(void)
+{
+	const char *page = help_page(NULL, 0);
+	ssize_t put = write(STDERR_FILENO, page, strlen(page));
+	(void)put; /* the exit status says it as well */
+	return EXIT_FAILED;
+}
+
+static bool for_python(const char *word)
+{
+	if (word[0] == '-')
+		return true;
+	for (size_t i = 0; i < COUNT(python_commands); i++)
+		if (strcmp(word, python_commands[i]) == 0)
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct request request = {.index_fd = -1, .foreign = foreign_load, .tell = python_tell, .same = same_tree, .verb = "run"};
+	environment_read(&request.environment);
+	foreign_codecs();
+	if (argc < 2) {
+		/* A launcher starts us as the runtime of that file. */
+		char *target = (char *)environment_text(&request.environment, TARGET_APPIMAGE);
+		char *named[] = {argv[0], target, NULL};
+		return target ? with_image(&request, named, 2, 1, start) : nothing_to_do();
+	}
+	const char *answer = help_answer(argc, argv);
+	if (answer)
+		return say(answer);
+	if (strcmp(argv[1], "run") == 0)
+		return run_command(&request, argc, argv);
+	const struct verb *verb = argv[1][0] == '@' ? verb_find(argv[1] + 1) : NULL;
+	if (verb)
+		return engine(&request, verb, argc, argv);
+	return for_python(argv[1]) ? command_line(argv) : with_image(&request, argv, argc, 1, start);
+}

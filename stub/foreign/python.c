@@ -1,0 +1,141 @@
+#define _GNU_SOURCE
+#include "foreign/python.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "start/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+extern const char python_boot[] __attribute__((visibility("hidden")));
+
+static const int python_ignores[] = {SIGPIPE, SIGXFSZ};
+
+void signals_save(char out[24])
+{
+	unsigned ignored = 0;
+	for (size_t i = 0; i < COUNT(python_ignores); i++) {
+		struct sigaction action;
+		if (sigaction(python_ignores[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			ignored |= 1u << i;
+	}
+	decimal(out, ignored);
+}
+
+void signals_restore(const char *saved)
+{
+	unsigned long ignored = strtoul(saved, NULL, 10);
+	for (size_t i = 0; i < COUNT(python_ignores); i++)
+		if (!(ignored & 1u << i))
+			signal(python_ignores[i], SIG_DFL);
+}
+
+/* The path of this program, symlinks resolved; where /proc cannot tell, of the name that it was started by. */
+static bool own_path(char path[PATH_MAX])
+{
+	const char *started = (const char *)getauxval(AT_EXECFN);
+	return realpath("/proc/self/exe", path) || (started && realpath(started, path));
+}
+
+/* A virtual environment may have been moved since pip wrote its scripts; its Python still is where it was in it. */
+static bool venv_python(const char *folder, char python[PATH_MAX])
+{
+	char sign[PATH_MAX];
+	return join(sign, sizeof sign, folder, "/../pyvenv.cfg", (char *)NULL) && access(sign, F_OK) == 0 &&
+	       join(python, PATH_MAX, folder, "/python3", (char *)NULL) && access(python, X_OK) == 0;
+}
+
+/*
+ * The interpreter in a script's first line, `#!/path/python3 [option]`. Where that would be too long, or has a space in
+ * it, pip writes `#!/bin/sh` and a second line that Python reads as a string: `'''exec' "/path/python3" "$0" "$@"`.
+ */
+static bool script_python(char *text, char python[PATH_MAX])
+{
+	static const char shell[] = "#!/bin/sh\n'''exec' ";
+	if (strncmp(text, "#!", 2) != 0)
+		return false;
+	char *path = text + 2 + strspn(text + 2, " \t");
+	const char *end = " \t\r\n";
+	if (strncmp(text, shell, sizeof shell - 1) == 0) {
+		path = text + sizeof shell - 1;
+		if (*path == '"' || *path == '\'')
+			end = *path++ == '"' ? "\"\n" : "'\n";
+	}
+	path[strcspn(path, end)] = '\0';
+	const char *name = *path == '/' ? strrchr(path, '/') : "";
+	return strncmp(name, "/python", 7) == 0 && join(python, PATH_MAX, path, (char *)NULL) && access(python, X_OK) == 0;
+}
+
+/* The Python that this program, whose path becomes `door`, was installed with. */
+static int find_python(char door[PATH_MAX], char python[PATH_MAX], struct fault *fault)
+{
+	char folder[PATH_MAX], script[PATH_MAX], text[PATH_MAX];
+	if (!own_path(door))
+		return FAILED(fault, "cannot tell where this program is: ", reason_text(errno));
+	join(folder, sizeof folder, door, (char *)NULL);
+	*strrchr(folder, '/') = '\0';
+	if (venv_python(folder, python))
+		return 0;
+	if (!join(script, sizeof script, folder, "/tmprun-py", (char *)NULL) || access(script, R_OK) < 0)
+		return FAILED(fault, "this needs the Python part of tmprun (tmprun-py), which is not beside ", door,
+			      "; install the package with pip");
+	if (read_text(AT_FDCWD, script, text, sizeof text) > 0 && script_python(text, python))
+		return 0;
+	return FAILED(fault, script, " was made for a Python that is not there; install the package again with pip");
+}
+
+int python_become(const char *const *arguments, struct fault *fault)
+{
+	char door[PATH_MAX], python[PATH_MAX];
+	if (find_python(door, python, fault) < 0)
+		return -1;
+	/* -I: a PYTHONPATH or PYTHONHOME that is meant for the app must not break, or steer, our own. */
+	const char *const first[] = {python, "-I", "-c", python_boot, door};
+	size_t count = 0;
+	while (arguments[count])
+		count++;
+	CLEANUP(free_pointer) const char **argv = calloc(COUNT(first) + count + 1, sizeof *argv);
+	if (!argv)
+		return FAILED(fault, "no memory");
+	memcpy(argv, first, sizeof first);
+	memcpy(argv + COUNT(first), arguments, count * sizeof *argv);
+	execv(python, (char *const *)argv);
+	return FAILED(fault, "cannot start ", python, ": ", reason_text(errno));
+}
+
+int python_import(const struct request *request, struct fault *fault)
+{
+	char saved[24];
+	CLEANUP(free_pointer) const char **argv = calloc((size_t)request->count + OPTION_WORDS_MAX + 16, sizeof *argv);
+	if (!argv)
+		return FAILED(fault, "no memory");
+	size_t used = 0;
+	signals_save(saved);
+	argv[used++] = "@import";
+	argv[used++] = "--signals";
+	argv[used++] = saved;
+	argv[used++] = "--then";
+	argv[used++] = request->verb;
+	used += options_hand_on(request, argv + used);
+	argv[used++] = "--";
+	argv[used++] = request->typed;
+	/* A flag that --appimage-extract-and-run took out of the arguments is put back for whoever parses them next. */
+	if (request->flag_taken)
+		argv[used++] = "--appimage-extract-and-run";
+	for (int i = 0; i < request->count; i++)
+		argv[used++] = request->arguments[i];
+	return python_become(argv, fault);
+}
+
+int python_tell(const struct request *request, const char *what, struct fault *fault)
+{
+	const char *arguments[] = {"@section", what, request->path, NULL};
+	return python_become(arguments, fault);
+}

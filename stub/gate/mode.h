@@ -1,0 +1,19 @@
+/* How a tree is filled: everything first, or behind leases; and whether those can be had here. */
+#ifndef TMPRUN_GATE_MODE_H
+#define TMPRUN_GATE_MODE_H
+
+#include "image/index.h"
+
+enum fill_mode { FILL_AUTO, FILL_EAGER, FILL_BACKGROUND, FILL_DEMAND };
+
+/* "eager", "background", "demand", "auto" or NULL; -1 for anything else. */
+int gate_mode(const char *name);
+
+/* The mode to use for this image here: `asked`, or the best; FILL_EAGER wherever gating cannot work, with the reason in the
+ * debug log. `root` is a descriptor in the store. */
+enum fill_mode gate_choose(enum fill_mode asked, const struct index *index, int root);
+
+/* How long the kernel keeps an opener waiting, in seconds: then it lets it through, whatever is in the file. */
+long gate_break_time(void);
+
+#endif

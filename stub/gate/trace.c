@@ -1,0 +1,58 @@
+#define _GNU_SOURCE
+#include "gate/trace.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Add to `list` what is a file and not yet in it. */
+static uint32_t add(const struct index *index, uint8_t *seen, uint32_t *list, uint32_t count, const uint32_t *more, uint32_t more_count)
+{
+	for (uint32_t i = 0; i < more_count; i++) {
+		uint32_t n = more[i];
+		if (n >= index->head->nodes || index->nodes[n].type != NODE_FILE || seen[n])
+			continue;
+		seen[n] = 1;
+		list[count++] = n;
+	}
+	return count;
+}
+
+uint32_t trace_load(const char *path, const struct index *index, uint32_t *hot)
+{
+	CLEANUP(free_pointer) uint8_t *seen = calloc(index->head->nodes, 1);
+	CLEANUP(close_fd) int fd = *path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+	struct stat stat;
+	if (!seen)
+		return 0;
+	if (fd < 0 || fstat(fd, &stat) < 0 || stat.st_uid != geteuid() || stat.st_size > (off_t)(index->head->nodes * sizeof *hot))
+		return add(index, seen, hot, 0, index->hot, index->head->hot);
+	size_t size = (size_t)stat.st_size / sizeof *hot * sizeof *hot;
+	CLEANUP(free_pointer) uint32_t *kept = malloc(size ? size : 1);
+	if (!kept || read_at(fd, kept, size, 0) < 0)
+		return 0;
+	return add(index, seen, hot, 0, kept, (uint32_t)(size / sizeof *hot));
+}
+
+void trace_save(const char *path, const struct index *index, const uint32_t *opened, uint32_t opened_count, const uint32_t *hot,
+		uint32_t hot_count)
+{
+	char fresh[PATH_MAX];
+	CLEANUP(free_pointer) uint8_t *seen = calloc(index->head->nodes, 1);
+	CLEANUP(free_pointer) uint32_t *list = malloc(index->head->nodes * sizeof *list);
+	if (!*path || !opened_count || !seen || !list || !join(fresh, sizeof fresh, path, ".new", (char *)NULL))
+		return;
+	/* What was filled ahead of its time came first then, and should again. */
+	uint32_t count = add(index, seen, list, 0, hot, hot_count);
+	count = add(index, seen, list, count, opened, opened_count);
+	unlink(fresh);
+	if (write_file(AT_FDCWD, fresh, list, count * sizeof *list, 0600) == 0)
+		rename(fresh, path);
+}

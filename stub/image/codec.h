@@ -1,0 +1,43 @@
+/* From a frame's stored bytes to its plain ones. Nothing is decoded before its digest has been checked. */
+#ifndef TMPRUN_IMAGE_CODEC_H
+#define TMPRUN_IMAGE_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "image/index.h"
+
+/* What one thread needs to decode; zeroed to begin with. Made when first needed, so that a start without a codec pays nothing. */
+struct codec_state {
+	void *decoders[CODECS]; /* each decoder's own */
+	struct stored {
+		void *bytes; /* a frame's stored ones */
+		size_t room;
+	} stored[2];
+};
+
+/* Read one or two frames, whose offsets count from `base` in `fd`, and check their digests. Two at once cost less than twice one. */
+int codec_fetch(struct codec_state *state, int fd, uint64_t base, const struct frame *const *frames, size_t count, struct fault *fault);
+
+/* Put the plain bytes of the frame that was fetched as number `which` at `plain`. */
+int codec_decode(struct codec_state *state, const struct frame *frame, size_t which, void *plain, struct fault *fault);
+
+/* Both for one frame. */
+int codec_read(struct codec_state *state, int fd, uint64_t base, const struct frame *frame, void *plain, struct fault *fault);
+void codec_free(struct codec_state *state);
+
+/* A whole frame from one buffer into another of exactly the plain size. */
+int codec_plain(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t out_size,
+		struct fault *fault);
+
+/* How frames of one codec are decoded. `own` is NULL until `decode` has made there what it needs; `leave` frees that. */
+struct decoder {
+	int (*decode)(void **own, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault);
+	void (*leave)(void *own);
+};
+
+/* Have one more, before any thread decodes: the front door brings what bundles do not need, so that the stub is small. */
+void codec_add(enum codec codec, const struct decoder *decoder);
+
+#endif

@@ -1,0 +1,260 @@
+#define _GNU_SOURCE
+#include "start/build.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "gate/gate.h"
+#include "gate/state.h"
+#include "store/layout.h"
+#include "store/watch.h"
+#include "tree/fill.h"
+#include "tree/interpreters.h"
+#include "tree/remove.h"
+#include "tree/retarget.h"
+#include "tree/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WAIT_NOTICE_S = 1, WAIT_END_S = 30, ORPHAN_AGE_S = 10 };
+
+/* Remember which tree the file has on a machine with these stamps, unless the file could change without its identity showing
+ * it. */
+static void record_identity(const struct shelves *shelves, const struct image *image, const char *key, const char *stamps)
+{
+	if (image_too_fresh(&image->known_as))
+		return;
+	char identity[IDENTITY_SIZE], name[NAME_SIZE], text[KEY_LENGTH + STAMPS_SIZE];
+	image_identity(&image->known_as, identity);
+	join(text, sizeof text, key, stamps, (char *)NULL);
+	if (symlinkat(text, shelves->id, identity) == 0 || errno != EEXIST)
+		return;
+	fresh_name(name, key);
+	if (symlinkat(text, shelves->stage, name) == 0 && renameat(shelves->stage, name, shelves->id, identity) < 0)
+		unlinkat(shelves->stage, name, 0);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal; /* only to interrupt flock */
+}
+
+/* The build lock: 0 with its descriptor; 1 when whoever holds it does not move; -1 with errno. */
+static int lock_build(const struct shelves *shelves, const char *key, int *lock)
+{
+	struct sigaction notice = {.sa_handler = on_alarm}, before;
+	struct itimerval every = {{1, 0}, {WAIT_NOTICE_S, 0}}, callers;
+	sigset_t alarm, mask;
+	unsigned waited = 0;
+	int result = -1;
+	*lock = openat(shelves->lock, key, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0)
+		return *lock < 0 ? -1 : 0;
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigaction(SIGALRM, &notice, &before);
+	sigprocmask(SIG_UNBLOCK, &alarm, &mask); /* a caller may have blocked it, for us to inherit */
+	setitimer(ITIMER_REAL, &every, &callers);
+	while ((result = flock(*lock, LOCK_EX)) < 0 && errno == EINTR && ++waited < WAIT_END_S)
+		if (waited == WAIT_NOTICE_S)
+			fault_report(&(struct fault){.text = "waiting for another start of the same app to finish unpacking it"});
+	int reason = errno;
+	setitimer(ITIMER_REAL, &callers, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	errno = reason;
+	return result == 0 ? 0 : errno == EINTR ? 1 : -1;
+}
+
+/* Whether the staged entry has lost its builder. One of our own key has when its lease is free, since we hold the build
+ * lock; another may be just about to lock its lease, so it must have been there for a while, too. */
+static bool is_orphan(int stage, const char *name, const char *key)
+{
+	struct stat stat;
+	char lease_name[NAME_SIZE + 8];
+	if (fstatat(stage, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (strncmp(name, key, KEY_LENGTH) != 0 && llabs((long long)(time(NULL) - stat.st_ctim.tv_sec)) < ORPHAN_AGE_S)
+		return false;
+	join(lease_name, sizeof lease_name, name, "/" ENTRY_LEASE, (char *)NULL);
+	CLEANUP(close_fd) int lease = openat(stage, lease_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return lease < 0 || flock(lease, LOCK_EX | LOCK_NB) == 0;
+}
+
+/* Delete what killed builders left behind: it takes the room that we are about to need. */
+static void sweep_stage(const struct shelves *shelves, const char *key)
+{
+	CLEANUP(close_fd) int stage = openat(shelves->stage, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listing listing = {.fd = stage};
+	for (const char *name; stage >= 0 && (name = listing_next(&listing));) {
+		const char *dot = strchr(name, '.');
+		if (dot && is_key(name, dot - name) && is_orphan(shelves->stage, name, key))
+			tree_remove(shelves->stage, name);
+	}
+}
+
+static int write_entry(int entry_fd, const struct image *image, const char *source)
+{
+	if (write_file(entry_fd, ENTRY_INDEX, image->index.bytes, image->index.size, 0400) < 0)
+		return -1;
+	return write_file(entry_fd, ENTRY_SOURCE, source, strlen(source), 0400);
+}
+
+/* What is to be built, and how. */
+struct building {
+	const struct root *root;
+	const struct shelves *shelves;
+	const struct image *image;
+	const struct request *request;
+	enum fill_mode mode;
+	char key[KEY_LENGTH + 1];  /* the entry's name */
+	struct retarget retarget;
+};
+
+static struct tree tree_of(const struct building *building, int root)
+{
+	return (struct tree){.index = &building->image->index,
+			     .root = root,
+			     .sealed = true,
+			     .retarget = building->retarget.lacking ? &building->retarget : NULL};
+}
+
+static int fill_gated(const struct building *building, int entry_fd, int root, struct fault *fault)
+{
+	char trace[PATH_MAX];
+	layout_trace(building->image->index.key_text, &building->request->environment, trace);
+	struct gate gate = {.image = building->image,
+			    .tree = tree_of(building, root),
+			    .mode = building->mode,
+			    .entry_fd = entry_fd,
+			    .key = building->key,
+			    .trace = trace};
+	return gate_start(&gate, fault);
+}
+
+static int fill_eagerly(const struct building *building, int entry_fd, int root, struct fault *fault)
+{
+	struct tree tree = tree_of(building, root);
+	if (fill_tree(building->image, &tree, processors(), fault) < 0)
+		return -1;
+	if (!image_unchanged(building->image))
+		return BAD_IMAGE(fault, "changed while it was unpacked; start it again");
+	return watch_write(entry_fd, &building->image->index) < 0 ? BAD_STORE(fault, reason_text(errno)) : 0;
+}
+
+static int build_tree(const struct building *building, int entry_fd, struct fault *fault)
+{
+	if (mkdirat(entry_fd, ENTRY_TREE, 0700) < 0)
+		return BAD_STORE(fault, reason_text(errno));
+	CLEANUP(close_fd) int root = openat(entry_fd, ENTRY_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (root < 0 || write_entry(entry_fd, building->image, building->request->shown) < 0)
+		return BAD_STORE(fault, reason_text(errno));
+	return building->mode == FILL_EAGER ? fill_eagerly(building, entry_fd, root, fault) : fill_gated(building, entry_fd, root, fault);
+}
+
+/* Build in the stage and publish. */
+static int build(const struct building *building, struct fault *fault)
+{
+	const char *key = building->key;
+	const struct shelves *shelves = building->shelves;
+	char name[NAME_SIZE];
+	fresh_name(name, key);
+	if (mkdirat(shelves->stage, name, 0700) < 0)
+		return BAD_STORE(fault, reason_text(errno));
+	CLEANUP(close_fd) int staged = openat(shelves->stage, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(close_fd) int lease = staged < 0 ? -1 : openat(staged, ENTRY_LEASE, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+	int result = -1;
+	if (lease < 0 || flock(lease, LOCK_EX | LOCK_NB) < 0)
+		BAD_STORE(fault, reason_text(errno));
+	else
+		result = build_tree(building, staged, fault);
+	if (result == 0 && renameat(shelves->stage, name, shelves->tree, key) < 0) {
+		/* Somebody whom we would not wait for was faster, or what is there is in our way. */
+		if (errno != EEXIST && errno != ENOTEMPTY)
+			result = BAD_STORE(fault, reason_text(errno));
+		else
+			tree_remove(shelves->stage, name);
+	}
+	if (result < 0)
+		tree_remove(shelves->stage, name);
+	else
+		debug_log("unpacked into ", building->root->path, building->mode == FILL_EAGER ? "" : ", the rest while it runs",
+			  (char *)NULL);
+	return result;
+}
+
+/* Gated if that is asked for; wherever that fails, everything first. */
+static int build_best(struct building *building, struct fault *fault)
+{
+	struct fault reason = {0};
+	building->mode = gate_choose(building->mode, &building->image->index, building->shelves->version);
+	if (building->mode != FILL_EAGER) {
+		if (build(building, &reason) == 0)
+			return 0;
+		debug_log("unpacking everything first: ", reason.text, (char *)NULL);
+		building->mode = FILL_EAGER;
+	}
+	return build(building, fault);
+}
+
+static int find_or_build(struct building *building, struct entry *entry, struct fault *fault)
+{
+	const char *key = building->key;
+	const struct shelves *shelves = building->shelves;
+	CLEANUP(close_fd) int lock = -1;
+	int unlocked = lock_build(shelves, key, &lock);
+	if (unlocked < 0)
+		return BAD_STORE(fault, "cannot lock: ", reason_text(errno));
+	if (entry_take(building->root, shelves->tree, key, entry))
+		return 0;
+	if (!unlocked) {
+		/* Without the lock, what is there may be what another one of us published or began just now. */
+		entry_clear(shelves, key);
+		sweep_stage(shelves, key);
+	}
+	/* The nodes, and the entry's own files and directories. */
+	uint64_t inodes = (uint64_t)building->image->index.head->nodes + 8;
+	if (root_has_room(building->root, shelves->version, building->image->index.head->content_size + building->image->index.size, inodes,
+			  fault) < 0)
+		return -1;
+	for (int attempt = 0; attempt < 3; attempt++) {
+		if (attempt && !unlocked)
+			entry_clear(shelves, key); /* whoever was to fill it is gone already */
+		if (build_best(building, fault) < 0)
+			return -1;
+		if (entry_take(building->root, shelves->tree, key, entry))
+			return 0;
+	}
+	return BAD_STORE(fault, "what was unpacked there is gone again at once");
+}
+
+int build_provide(const struct request *request, const struct root *root, const struct image *image, enum fill_mode mode,
+		  struct entry *entry, struct fault *fault)
+{
+	CLEANUP(close_fd) int fd = root_open(root, true, fault);
+	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
+	if (fd < 0 || !root_allows_programs(fd, fault) || shelves_open(&shelves, fd, fault) < 0)
+		return -1;
+	struct building building = {.root = root, .shelves = &shelves, .image = image, .request = request, .mode = mode};
+	char stamps[STAMPS_SIZE];
+	stamps_take(&image->index, stamps);
+	retarget_plan(&building.retarget, &image->index, root->path, building.key);
+	if (!layout_tree(root->path, building.key, building.retarget.tree))
+		building.retarget.lacking = 0; /* a path that long cannot be executed either */
+	if (!entry_take(root, shelves.tree, building.key, entry) && find_or_build(&building, entry, fault) < 0)
+		return -1;
+	entry->bare = stamps_lack(stamps);
+	retarget_stamp(&building.retarget, stamps);
+	record_identity(&shelves, image, building.key, stamps);
+	return 0;
+}

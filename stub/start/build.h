@@ -1,0 +1,17 @@
+/* How a tree gets into a store (docs/store.md, "A start"): locked, built in the stage, published by a rename. */
+#ifndef TMPRUN_START_BUILD_H
+#define TMPRUN_START_BUILD_H
+
+#include "base/fault.h"
+#include "gate/mode.h"
+#include "image/image.h"
+#include "start/request.h"
+#include "store/entry.h"
+#include "store/roots.h"
+
+/* The entry for `image`, the request's, whose index is loaded: found in `root` by its key, or built there, in the way that `mode`
+ * says. */
+int build_provide(const struct request *request, const struct root *root, const struct image *image, enum fill_mode mode,
+		  struct entry *entry, struct fault *fault);
+
+#endif

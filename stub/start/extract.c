@@ -1,0 +1,136 @@
+#define _GNU_SOURCE
+#include "start/extract.h"
+
+#include "base/file.h"
+#include "base/pattern.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "image/image.h"
+#include "image/index.h"
+#include "tree/fill.h"
+#include "tree/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Lines for stdout, gathered so that 100,000 of them are not 100,000 writes. */
+struct lines {
+	char text[1 << 14];
+	size_t used;
+};
+
+static int flush(struct lines *lines, struct fault *fault)
+{
+	size_t done = 0;
+	while (done < lines->used) {
+		ssize_t put = write(STDOUT_FILENO, lines->text + done, lines->used - done);
+		if (put < 0 && errno != EINTR)
+			return FAILED(fault, "cannot print: ", reason_text(errno));
+		done += put > 0 ? (size_t)put : 0;
+	}
+	lines->used = 0;
+	return 0;
+}
+
+static int add_line(struct lines *lines, const char *before, const char *path, struct fault *fault)
+{
+	size_t need = strlen(before) + strlen(path) + 2;
+	if (need > sizeof lines->text - lines->used && flush(lines, fault) < 0)
+		return -1;
+	join(lines->text + lines->used, sizeof lines->text - lines->used, before, path, "\n", (char *)NULL);
+	lines->used += strlen(lines->text + lines->used);
+	return 0;
+}
+
+static int print_paths(const struct index *index, const uint8_t *wanted, const char *before, struct fault *fault)
+{
+	CLEANUP(free_pointer) struct lines *lines = calloc(1, sizeof *lines);
+	if (!lines)
+		return FAILED(fault, "no memory");
+	for (uint32_t n = 1; n < index->head->nodes; n++) {
+		char path[MAX_PATH + 1];
+		index_path(index, n, path);
+		if ((!wanted || wanted[n]) && add_line(lines, before, path, fault) < 0)
+			return -1;
+	}
+	return flush(lines, fault);
+}
+
+static bool matches(const char *path, char **patterns, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (pattern_matches(patterns[i] + strspn(patterns[i], "/"), path))
+			return true;
+	return false;
+}
+
+static void want(const struct index *index, uint8_t *wanted, uint32_t number)
+{
+	for (uint32_t n = number; !wanted[n]; n = index->nodes[n].parent)
+		wanted[n] = 1;
+	const struct node *node = &index->nodes[number];
+	if (node->type == NODE_HARD_LINK)
+		want(index, wanted, node->a); /* a file: this goes no deeper */
+}
+
+/* A flag a node: it, something above it, or something below it matches. NULL when out of memory. */
+static uint8_t *select_nodes(const struct index *index, char **patterns, int count, bool *any)
+{
+	uint8_t *wanted = calloc(index->head->nodes, 1);
+	if (!wanted)
+		return NULL;
+	wanted[0] = 1;
+	for (uint32_t n = 1; n < index->head->nodes; n++) {
+		char path[MAX_PATH + 1];
+		index_path(index, n, path);
+		if (!matches(path, patterns, count))
+			continue;
+		want(index, wanted, n);
+		*any = true;
+	}
+	return wanted;
+}
+
+static int into(const struct image *image, const char *directory, const uint8_t *wanted, struct fault *fault)
+{
+	bool there = mkdir(directory, 0755) < 0;
+	if (there && errno != EEXIST)
+		return FAILED(fault, "cannot make ", directory, ": ", reason_text(errno));
+	CLEANUP(close_fd) int root = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (root < 0)
+		return FAILED(fault, "cannot unpack into ", directory, ": ",
+			      errno == ELOOP || errno == ENOTDIR ? "it is a symlink or no directory" : reason_text(errno));
+	struct tree tree = {.index = &image->index, .root = root, .merge = true, .root_stays = there, .wanted = wanted};
+	mode_t mask = umask(0);
+	int result = fill_tree(image, &tree, processors(), fault);
+	umask(mask);
+	return result;
+}
+
+int extract(const struct request *request, const char *directory, char **patterns, int count, struct fault *fault)
+{
+	CLEANUP(image_close) struct image image = {.fd = -1};
+	CLEANUP(free_pointer) uint8_t *wanted = NULL;
+	bool any = count <= 0;
+	if (request_load(request, &image, fault) < 0)
+		return -1;
+	if (count > 0 && !(wanted = select_nodes(&image.index, patterns, count, &any)))
+		return FAILED(fault, "no memory");
+	if (!any)
+		request_report(request, &(struct fault){.text = "nothing in it matches; --appimage-list shows what there is"});
+	if (into(&image, directory, wanted, fault) < 0)
+		return -1;
+	char before[PATH_MAX];
+	join(before, sizeof before, directory, "/", (char *)NULL);
+	return print_paths(&image.index, wanted, before, fault);
+}
+
+int extract_list(const struct request *request, struct fault *fault)
+{
+	CLEANUP(image_close) struct image image = {.fd = -1};
+	return request_load(request, &image, fault) < 0 ? -1 : print_paths(&image.index, NULL, "", fault);
+}

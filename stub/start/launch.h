@@ -1,0 +1,26 @@
+/* Become the app: its environment, its argv, its signals, and one descriptor of ours, the lease. */
+#ifndef TMPRUN_START_LAUNCH_H
+#define TMPRUN_START_LAUNCH_H
+
+#include <stdbool.h>
+
+#include "base/environment.h"
+#include "base/fault.h"
+
+enum { LEASE_FD = 60 }; /* out of the way of LISTEN_FDS and shells, yet in a process's first 64: no larger table is needed */
+
+struct launch {
+	const struct environment *environment; /* as it was when we were started */
+	const char *image; /* absolute path of the original file */
+	const char *typed; /* as the user wrote it: ARGV0 and AppRun's argv[0] */
+	const char *tree;  /* the AppDir */
+	int lease;
+	bool bare;         /* the machine lacks an interpreter that the image brings */
+	char **arguments;  /* behind argv[0], NULL at the end */
+	int count;
+};
+
+/* Does not return but on failure. */
+int launch(const struct launch *launch, struct fault *fault);
+
+#endif

@@ -1,0 +1,67 @@
+#define _GNU_SOURCE
+#include "start/provide.h"
+
+#include "base/environment.h"
+#include "base/text.h"
+#include "gate/mode.h"
+#include "start/build.h"
+#include "store/roots.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* `image` is open: a tree that this user may still read is no reason to run an image that he may not. */
+static int find_warm(const struct image *image, const struct roots *roots, struct entry *entry)
+{
+	char identity[IDENTITY_SIZE];
+	image_identity(&image->known_as, identity);
+	for (unsigned i = 0; i < roots->count; i++)
+		if (entry_find(&roots->list[i], identity, entry))
+			return 1;
+	return 0;
+}
+
+/* The first root that can and does take the tree; when none does, all their reasons. */
+static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, struct entry *entry,
+			   struct fault *fault)
+{
+	char tried[sizeof fault->text] = "";
+	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);
+	if (mode < 0)
+		return FAILED(fault, "unknown way to fill it; TMPRUN_FILL and --fill know auto, eager, background and demand");
+	for (unsigned i = 0; i < roots->count; i++) {
+		const struct root *root = &roots->list[i];
+		struct fault reason = {0};
+		if (build_provide(request, root, image, (enum fill_mode)mode, entry, &reason) == 0)
+			return 0;
+		if (reason.kind != FAULT_STORE) {
+			*fault = reason;
+			return -1;
+		}
+		debug_log(root->path, ": ", reason.text, (char *)NULL);
+		size_t used = strlen(tried);
+		join(tried + used, sizeof tried - used, used ? ", " : "", root->path, ": ", reason.text, (char *)NULL);
+	}
+	return BAD_STORE(fault, "nowhere to unpack it; set TMPRUN_STORE to a directory with room; tried ", tried);
+}
+
+int provide(const struct request *request, struct image *image, struct entry *entry, struct fault *fault)
+{
+	struct roots roots;
+	roots_list(&roots, &request->environment, request->store, request->extract_and_run);
+	if (image_open(image, request->path, fault) < 0)
+		return -1;
+	if (!request->verify && find_warm(image, &roots, entry))
+		return 0;
+	if (request_load_opened(request, image, fault) < 0)
+		return -1;
+	/* What we make has the modes that we say, whatever the caller's mask; the app gets the caller's back. */
+	mode_t mask = umask(0);
+	int result = build_somewhere(request, &roots, image, entry, fault);
+	if (result == 0 && request->verify && !request->same(image, entry->tree)) {
+		entry_discard(entry, NULL);
+		result = build_somewhere(request, &roots, image, entry, fault);
+	}
+	umask(mask);
+	return result;
+}

@@ -1,0 +1,49 @@
+/* What is asked for, from whoever was started to whoever does it: one image, how to treat it, and what this program can do. */
+#ifndef TMPRUN_START_REQUEST_H
+#define TMPRUN_START_REQUEST_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "base/environment.h"
+#include "base/fault.h"
+#include "image/image.h"
+
+struct request {
+	struct environment environment;
+	const char *typed;     /* the image as the user named it, for messages and ARGV0 */
+	const char *path;      /* what to open */
+	char shown[PATH_MAX];  /* its absolute path: APPIMAGE */
+	char **arguments;      /* the app's, behind argv[0] */
+	int count;
+	int index_fd;          /* a foreign image's index, or -1 */
+	const char *frames;    /* the file that the frames lie in, when it is another one; or NULL */
+	const char *store;     /* --store, or NULL */
+	const char *fill;      /* --fill, or NULL */
+	const char *directory; /* where an extraction goes, or NULL */
+	const char *signals;   /* which the caller had ignored, when we came through Python; or NULL */
+	const char *verb;      /* what the front door is doing, for the way through Python and back */
+	bool extract_and_run;
+	bool flag_taken;       /* --appimage-extract-and-run was taken out of the arguments */
+	bool self;             /* the image is the running program */
+	bool again;            /* Python has been asked already: what is unknown now stays so */
+	bool verify;           /* compare a tree that is there with the image before it is used */
+
+	/* What this program knows about images that are no bundles: loads the image's index and returns 0, or -1. */
+	int (*foreign)(const struct request *request, struct image *image, struct fault *fault);
+	/* Whether the tree in that directory is what the image says; only with `verify`. */
+	bool (*same)(const struct image *image, const char *tree);
+	/* Prints what a --appimage-* flag asks that stands in no index: "updateinformation", "signature", or the "offset" of a payload
+	 * that is no bundle's. 0, or -1. */
+	int (*tell)(const struct request *request, const char *what, struct fault *fault);
+};
+
+/* Open the image and load its index, wherever that comes from. */
+int request_load(const struct request *request, struct image *image, struct fault *fault);
+/* The same for an image that is open. */
+int request_load_opened(const struct request *request, struct image *image, struct fault *fault);
+
+/* Say on stderr what went wrong with the request's image; returns the exit status. */
+int request_report(const struct request *request, const struct fault *fault);
+
+#endif

@@ -1,0 +1,4 @@
+#ifndef TMPRUN_VERSION
+#define TMPRUN_VERSION "unknown" /* the build gives the package's */
+
+#endif

@@ -1,0 +1,40 @@
+/* Trees that are there already (docs/store.md): found, leased, thrown away. */
+#ifndef TMPRUN_STORE_ENTRY_H
+#define TMPRUN_STORE_ENTRY_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "store/layout.h"
+#include "store/roots.h"
+
+/* A published entry that we hold a lease on. */
+struct entry {
+	char tree[PATH_MAX]; /* absolute path of the AppDir */
+	int lease;           /* shared lock; inherited by the app */
+	bool bare;           /* the machine has nothing at the path of an interpreter that the image brings */
+};
+
+/* Open, lock and check the entry `key` on the open shelf `trees` of `root`: 1, or 0 when it is not to be trusted. */
+int entry_take(const struct root *root, int trees, const char *key, struct entry *taken);
+
+/* The entry that the file with this identity has in `root`: 1, or 0 when there is none that can be trusted. Reads nothing
+ * of the image. */
+int entry_find(const struct root *root, const char *identity, struct entry *entry);
+
+/* Take the entry out of the store, since it is damaged or of no use; releases it. With `identity`, also what is remembered
+ * about the file that has it. */
+void entry_discard(struct entry *entry, const char *identity);
+
+void entry_release(struct entry *entry);
+
+/* Take what has that key out of sight, and delete it unless somebody uses it. */
+void entry_clear(const struct shelves *shelves, const char *key);
+
+/* The same for an open entry with that key, whoever uses it, unless another one is there by now. */
+void entry_remove(int entry_fd, const char *key);
+
+/* Whether a filler is at work in the open entry. */
+bool entry_is_filling(int entry_fd);
+
+#endif

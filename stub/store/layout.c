@@ -1,0 +1,135 @@
+#define _GNU_SOURCE
+#include "store/layout.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "image/image.h"
+#include "store/roots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* The version of all that follows, and the shelves in it. */
+#define VERSION "v1"
+#define ID "id"
+#define TREE "tree"
+#define LOCK "lock"
+#define STAGE "stage"
+#define TRASH "trash"
+#define IMAGE "image"
+#define KNOWN "known"
+#define TRACE "trace"
+
+/* What stands between a root and a key in the path of an AppDir, and behind the key. */
+static const char above_key[] = "/" VERSION "/" TREE "/", below_key[] = "/" ENTRY_TREE;
+
+void shelves_close(struct shelves *shelves)
+{
+	int *all[] = {&shelves->version, &shelves->id, &shelves->tree, &shelves->lock, &shelves->stage, &shelves->trash};
+	for (size_t i = 0; i < COUNT(all); i++)
+		close_fd(all[i]);
+}
+
+int shelves_open(struct shelves *shelves, int root, struct fault *fault)
+{
+	shelves->version = open_or_make(root, VERSION);
+	if (shelves->version >= 0) {
+		shelves->id = open_or_make(shelves->version, ID);
+		shelves->tree = open_or_make(shelves->version, TREE);
+		shelves->lock = open_or_make(shelves->version, LOCK);
+		shelves->stage = open_or_make(shelves->version, STAGE);
+		shelves->trash = open_or_make(shelves->version, TRASH);
+	}
+	if (shelves->version < 0 || shelves->id < 0 || shelves->tree < 0 || shelves->lock < 0 || shelves->stage < 0 || shelves->trash < 0)
+		return BAD_STORE(fault, reason_text(errno));
+	return 0;
+}
+
+bool is_key(const char *text, ssize_t length)
+{
+	return length == KEY_LENGTH && strspn(text, "0123456789abcdef") == KEY_LENGTH;
+}
+
+void fresh_name(char out[NAME_SIZE], const char *key)
+{
+	uint64_t random;
+	if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+		random = now_us() << 20 ^ (uint64_t)getpid(); /* unique is enough: the directory is ours alone */
+	char hex[24];
+	join(out, NAME_SIZE, key, ".", hexadecimal(hex, random), (char *)NULL);
+}
+
+bool layout_tree(const char *root, const char *key, char out[PATH_MAX])
+{
+	return join(out, PATH_MAX, root, above_key, key, below_key, (char *)NULL);
+}
+
+bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1])
+{
+	size_t length = strlen(tree), tail = sizeof above_key - 1 + KEY_LENGTH + sizeof below_key - 1;
+	if (length <= tail)
+		return false;
+	join(root, PATH_MAX, tree, (char *)NULL);
+	memcpy(key, root + length - tail + sizeof above_key - 1, KEY_LENGTH);
+	key[KEY_LENGTH] = '\0';
+	root[length - tail] = '\0';
+	return true;
+}
+
+void layout_trashed(const char *name, char out[TRASHED_SIZE])
+{
+	join(out, TRASHED_SIZE, "/" VERSION "/" TRASH "/", name, below_key, (char *)NULL);
+}
+
+static ssize_t read_link(int root, const char *shelf, const char *identity, char *out, size_t size)
+{
+	char name[IDENTITY_SIZE + 16];
+	join(name, sizeof name, shelf, "/", identity, (char *)NULL);
+	return readlinkat(root, name, out, size);
+}
+
+ssize_t layout_read_identity(int root, const char *identity, char *out, size_t size)
+{
+	return read_link(root, VERSION "/" ID, identity, out, size);
+}
+
+int layout_open_trees(int root)
+{
+	return openat(root, VERSION "/" TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int layout_open_trash(int trees)
+{
+	return openat(trees, "../" TRASH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+ssize_t layout_read_known(int root, const char *identity, char *out, size_t size)
+{
+	return read_link(root, VERSION "/" KNOWN, identity, out, size);
+}
+
+bool layout_image(const char *root, const char *name, char out[PATH_MAX])
+{
+	return join(out, PATH_MAX, root, "/" VERSION "/" IMAGE "/", name, (char *)NULL);
+}
+
+void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX])
+{
+	struct root cache;
+	struct fault ignored = {0};
+	const char *chosen = environment_text(environment, TMPRUN_TRACE);
+	out[0] = '\0';
+	if (chosen) {
+		absolute_path(chosen, out, PATH_MAX); /* the filler is not where the app is */
+		return;
+	}
+	CLEANUP(close_fd) int fd = roots_cache(&cache, environment) ? root_open(&cache, true, &ignored) : -1;
+	CLEANUP(close_fd) int version = fd < 0 ? -1 : open_or_make(fd, VERSION);
+	CLEANUP(close_fd) int traces = version < 0 ? -1 : open_or_make(version, TRACE);
+	if (traces >= 0)
+		join(out, PATH_MAX, cache.path, "/" VERSION "/" TRACE "/", key, (char *)NULL);
+}

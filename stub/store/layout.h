@@ -1,0 +1,58 @@
+/* Where everything lies in a store (docs/store.md, "Layout"): no other file of the engine knows the version or a shelf's name. */
+#ifndef TMPRUN_STORE_LAYOUT_H
+#define TMPRUN_STORE_LAYOUT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/environment.h"
+#include "base/fault.h"
+#include "base/sha256.h"
+
+enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1, TRASHED_SIZE = NAME_SIZE + 32 };
+
+/* What lies in an entry. */
+#define ENTRY_TREE "tree"
+#define ENTRY_INDEX "index"
+#define ENTRY_SOURCE "source"
+#define ENTRY_LEASE "lease"
+#define ENTRY_WATCH "watch"
+#define ENTRY_FILLER "filler"
+
+/* The shelves that a build uses, as descriptors. */
+struct shelves {
+	int version, id, tree, lock, stage, trash;
+};
+
+#define SHELVES_CLOSED ((struct shelves){-1, -1, -1, -1, -1, -1})
+
+/* Make what is missing of them in the open root. Close them also when this fails. */
+int shelves_open(struct shelves *shelves, int root, struct fault *fault);
+void shelves_close(struct shelves *shelves);
+
+bool is_key(const char *text, ssize_t length);
+/* A name in the stage or the trash that nobody else uses: KEY.RANDOM. */
+void fresh_name(char out[NAME_SIZE], const char *key);
+
+/* Path of the AppDir that belongs to `key` in the root `root`; false when it is too long. And back again: false when it is none. */
+bool layout_tree(const char *root, const char *key, char out[PATH_MAX]);
+bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1]);
+/* The end of the path of an AppDir that lies in the trash under `name`, as /proc shows it. */
+void layout_trashed(const char *name, char out[TRASHED_SIZE]);
+
+/* What the open root remembers of the file with this identity, as readlinkat(2) has it: the key of its tree and stamps. */
+ssize_t layout_read_identity(int root, const char *identity, char *out, size_t size);
+/* The shelf of trees in the open root; and the trash beside an open shelf of trees. */
+int layout_open_trees(int root);
+int layout_open_trash(int trees);
+
+/* In the disk cache: the name of what is known about a foreign image, likewise; and that thing's path. */
+ssize_t layout_read_known(int root, const char *identity, char *out, size_t size);
+bool layout_image(const char *root, const char *name, char out[PATH_MAX]);
+
+/* Where the start-up trace of the image with this key is kept; "" when there is no place for it. */
+void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX]);
+
+#endif

@@ -1,0 +1,115 @@
+#define _GNU_SOURCE
+#include "store/watch.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "store/layout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TREE ENTRY_TREE "/"
+#define UNNAMED ENTRY_WATCH ".new"
+#define APP_RUN UINT64_MAX
+
+struct record {
+	uint64_t node; /* APP_RUN for AppRun, which may be a symlink and is looked at as such */
+	int64_t seconds;
+	uint64_t nanoseconds;
+};
+
+static int look(int entry_fd, const char *path, struct record *record)
+{
+	struct stat stat;
+	if (fstatat(entry_fd, path, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	record->seconds = stat.st_ctim.tv_sec;
+	record->nanoseconds = (uint64_t)stat.st_ctim.tv_nsec;
+	return 0;
+}
+
+/* The next watched node behind `number`, which is the root to begin with: 0 when there is none. */
+static uint32_t next_directory(const struct index *index, uint32_t number)
+{
+	while (++number < index->head->nodes)
+		if (index->nodes[number].type == NODE_DIRECTORY)
+			return number;
+	return 0;
+}
+
+int watch_write(int entry_fd, const struct index *index)
+{
+	uint64_t count = 1, names = 0;
+	for (uint32_t n = 0; n == 0 || (n = next_directory(index, n - 1)); n++, count++) {
+		char path[MAX_PATH + 1];
+		index_path(index, n, path);
+		names += sizeof TREE + strlen(path);
+	}
+	names += sizeof TREE + strlen("AppRun");
+	size_t size = sizeof count + count * sizeof(struct record) + names;
+	CLEANUP(free_pointer) char *list = calloc(1, size);
+	if (!list)
+		return -1;
+	memcpy(list, &count, sizeof count);
+	struct record *record = (void *)(list + sizeof count);
+	char *name = (char *)(record + count);
+	for (uint32_t n = 0; n == 0 || (n = next_directory(index, n - 1)); n++, record++) {
+		char path[MAX_PATH + 1];
+		index_path(index, n, path);
+		join(name, MAX_PATH + sizeof TREE, TREE, path, (char *)NULL);
+		record->node = n;
+		if (look(entry_fd, name, record) < 0)
+			return -1;
+		name += strlen(name) + 1;
+	}
+	join(name, sizeof TREE + strlen("AppRun"), TREE, "AppRun", (char *)NULL);
+	record->node = APP_RUN;
+	if (look(entry_fd, name, record) < 0 && errno != ENOENT)
+		return -1; /* an image without AppRun is a fault too, but of another kind: the start says so */
+	/* Named only when it is whole: the name is what says that the entry is complete. */
+	while (write_file(entry_fd, UNNAMED, list, size, 0400) < 0)
+		if (errno != EEXIST || unlinkat(entry_fd, UNNAMED, 0) < 0) /* of an earlier attempt */
+			return -1;
+	return renameat(entry_fd, UNNAMED, entry_fd, ENTRY_WATCH);
+}
+
+static bool holds(int entry_fd, const char *list, size_t size)
+{
+	uint64_t count;
+	memcpy(&count, list, sizeof count);
+	if (count > (size - sizeof count) / sizeof(struct record))
+		return false;
+	const struct record *records = (const void *)(list + sizeof count);
+	const char *name = (const char *)(records + count), *end = list + size;
+	for (uint64_t i = 0; i < count; i++) {
+		struct record current = {0};
+		const char *nul = memchr(name, '\0', (size_t)(end - name));
+		if (!nul || (look(entry_fd, name, &current) < 0 && (errno != ENOENT || records[i].node != APP_RUN)))
+			return false;
+		if (current.seconds != records[i].seconds || current.nanoseconds != records[i].nanoseconds)
+			return false;
+		name = nul + 1;
+	}
+	return true;
+}
+
+bool watch_holds(int entry_fd)
+{
+	CLEANUP(close_fd) int fd = openat(entry_fd, ENTRY_WATCH, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat stat;
+	if (fd < 0 || fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(uint64_t) || stat.st_size > MAX_INDEX)
+		return false;
+	char few[4096];
+	size_t size = (size_t)stat.st_size;
+	CLEANUP(free_pointer) char *many = size > sizeof few ? malloc(size) : NULL;
+	char *list = many ? many : few;
+	if ((size > sizeof few && !many) || read_at(fd, list, size, 0) < 0)
+		return false;
+	return holds(entry_fd, list, size);
+}

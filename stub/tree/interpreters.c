@@ -1,0 +1,115 @@
+#define _GNU_SOURCE
+#include "tree/interpreters.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const struct interpreter *interpreter_at(const struct index *index, uint32_t number)
+{
+	return (const struct interpreter *)&index->fixups[number];
+}
+
+void interpreter_path(const struct index *index, const struct interpreter *interpreter, char out[MAX_INTERPRETER + 1])
+{
+	memcpy(out, index->strings + interpreter->path, interpreter->path_length);
+	out[interpreter->path_length] = '\0';
+}
+
+/* "... release version 2.36." in the banner that every libc.so.6 carries, as 0x00020024; 0 when there is none. */
+static uint32_t banner_version(const char *bytes, size_t size)
+{
+	static const char banner[] = "GNU C Library ", version[] = "release version ";
+	const char *end = bytes + size, *at = bytes;
+	while ((at = memchr(at, 'G', (size_t)(end - at))) && end - at > 256 && memcmp(at, banner, sizeof banner - 1) != 0)
+		at++;
+	for (const char *stop = at + 200; at && end - at > 256 && at < stop; at++) {
+		if (memcmp(at, version, sizeof version - 1) != 0)
+			continue;
+		at += sizeof version - 1;
+		return (uint32_t)(parse_decimal(at) << 16 | (parse_decimal(at + strcspn(at, ".") + 1) & 0xffff));
+	}
+	return 0;
+}
+
+/* The version of the C library that the loader at `path` belongs to: it lies beside the loader itself. Asking the file is
+ * cheaper than asking the loader, and works for one of another machine. */
+static uint32_t libc_version(const char *path)
+{
+	char library[PATH_MAX + 16];
+	struct stat stat;
+	absolute_path(path, library, PATH_MAX);
+	char *slash = strrchr(library, '/'), target[PATH_MAX];
+	if (!slash)
+		return 0;
+	/* Without /proc it is still what was asked for, which mostly is a link to where the library is. */
+	ssize_t length = readlink(library, target, sizeof target - 1);
+	if (length > 0) {
+		target[length] = '\0';
+		char *at = target[0] == '/' ? library : slash + 1;
+		join(at, PATH_MAX - (size_t)(at - library), target, (char *)NULL);
+		slash = strrchr(library, '/');
+	}
+	memcpy(slash, "/libc.so.6", sizeof "/libc.so.6");
+	CLEANUP(close_fd) int fd = open(library, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode) || stat.st_size <= 0)
+		return 0;
+	size_t size = (size_t)stat.st_size;
+	CLEANUP(free_pointer) char *bytes = malloc(size);
+	return bytes && read_at(fd, bytes, size, 0) == 0 ? banner_version(bytes, size) : 0;
+}
+
+bool interpreter_is_here(const struct index *index, const struct interpreter *interpreter)
+{
+	char path[MAX_INTERPRETER + 1];
+	interpreter_path(index, interpreter, path);
+	return access(path, X_OK) == 0 && (!interpreter->need || libc_version(path) >= interpreter->need);
+}
+
+static uint64_t stamp_of(const char *path)
+{
+	struct stat there;
+	if (stat(path, &there) < 0)
+		return 0;
+	return (uint64_t)there.st_ctim.tv_sec * 1000000000u + (uint64_t)there.st_ctim.tv_nsec;
+}
+
+void stamps_add(char stamps[STAMPS_SIZE], const char *path)
+{
+	char stamp[24];
+	size_t used = strlen(stamps);
+	join(stamps + used, STAMPS_SIZE - used, "\n", hexadecimal(stamp, stamp_of(path)), " ", path, (char *)NULL);
+}
+
+void stamps_take(const struct index *index, char out[STAMPS_SIZE])
+{
+	out[0] = '\0';
+	for (uint32_t i = 0; i < index->interpreters; i++) {
+		char path[MAX_INTERPRETER + 1];
+		interpreter_path(index, interpreter_at(index, i), path);
+		stamps_add(out, path);
+	}
+}
+
+bool stamps_hold(char *stamps)
+{
+	strsep(&stamps, "\n"); /* each line begins with its newline */
+	for (char *line; (line = strsep(&stamps, "\n"));) {
+		char stamp[24];
+		const char *then = strsep(&line, " ");
+		if (!line || strcmp(hexadecimal(stamp, stamp_of(line)), then) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool stamps_lack(const char *stamps)
+{
+	return contains(stamps, strlen(stamps), "\n0 ");
+}

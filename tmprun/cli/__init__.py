@@ -1,0 +1,1 @@
+"""What people type and read: the commands' options, what they print, and the exit status."""

@@ -1,0 +1,137 @@
+"""The command line: parse, call, report. Nothing else prints, and nothing else decides on an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from tmprun import __version__
+from tmprun.cli.output import complain, say
+from tmprun.clock import debugging
+from tmprun.errors import EngineFailed, TmprunError
+from tmprun.missing import missing
+
+FAILED = 127
+
+# In the order in which people need them. Each is defined in the module of its name, which is loaded when it is asked
+# for: all together they take three times as long to load as one.
+COMMANDS = ("run", "pack", "info", "extract", "cache", "doctor", "bench", "help")
+# What stands behind APP is the app's, also when it looks like an option.
+ARGUMENTS_OF_THE_APP = ("run", "bench")
+
+EPILOG = """
+Anything else is an application: "tmprun APP [ARGS...]" runs it, and everything behind APP is its own.
+An argument with a slash is always an application, also when it is named like a command.
+"""
+
+
+class InOrder(typer.core.TyperGroup):
+    """Lists commands in the order of COMMANDS; typer itself puts those that have commands of their own last."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        return [name for name in COMMANDS if name in self.commands]
+
+
+def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with the commands `names`."""
+    app = typer.Typer(
+        name="tmprun",
+        cls=InOrder,
+        help="Run applications that come as one file: AppImages and bundles, without FUSE.",
+        epilog=EPILOG,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(start)
+    for name in names:
+        command = help_command if name == "help" else getattr(import_module(f"tmprun.cli.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name, context_settings={"allow_interspersed_args": name not in ARGUMENTS_OF_THE_APP})(command)
+    return app
+
+
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        say([f"tmprun {__version__}"])
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        sys.stderr.write(context.get_help() + "\n")
+        raise typer.Exit(FAILED)
+
+
+def help_command(command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND")] = None) -> None:
+    """Explain a command."""
+    application()(args=[*(command or []), "--help"], prog_name="tmprun", standalone_mode=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the arguments, by default this process's, ask for; returns the exit status."""
+    # A reader that has seen enough ends us as it ends any other program.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        status = _act(sys.argv[1:] if arguments is None else arguments)
+    except (KeyboardInterrupt, typer.Abort):  # which click makes of it
+        status = 128 + signal.SIGINT
+    except Exception as error:
+        status = _report(error)
+    return status if _printed() else FAILED
+
+
+def _act(arguments: list[str]) -> int:
+    if arguments[:1] == ["@section"]:
+        from tmprun.cli.section import section
+
+        return section(*arguments[1:])
+    app = application(arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS)
+    status: Any = app(args=arguments, prog_name="tmprun", standalone_mode=False)
+    return status if isinstance(status, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what went wrong, unless that has been said; returns the exit status."""
+    if debugging():
+        traceback.print_exc()
+    if isinstance(error, EngineFailed):
+        return error.status
+    if isinstance(error, ImportError):
+        error = missing(error)
+    if isinstance(error, TmprunError):
+        for part in (error, *getattr(error, "also", ())):
+            complain(str(part))
+        return error.status
+    if hasattr(error, "format_message"):  # what click's exceptions have, typer's own copy of them included
+        text = str(error.format_message()).rstrip(".")
+        complain(f"{text[:1].lower()}{text[1:]}; see tmprun --help")
+    elif isinstance(error, OSError):
+        complain(f"{error.filename or 'the system'}: {error.strerror}")
+    else:
+        complain(f"internal error: {type(error).__name__}: {error}")
+    return FAILED
+
+
+def _printed() -> bool:
+    """Whether everything got out. If not, that is said, and Python shall not try again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        complain(f"standard output: {error.strerror}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

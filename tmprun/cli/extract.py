@@ -1,0 +1,31 @@
+"""`tmprun extract`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tmprun import verbs
+from tmprun.cli.output import say_json
+
+
+def extract(
+    image: Annotated[str, typer.Argument(metavar="APP")],
+    patterns: Annotated[
+        list[str] | None, typer.Argument(metavar="PATTERN", help="Only what matches, as 'usr/share/*'.")
+    ] = None,
+    directory: Annotated[
+        str, typer.Option("-C", "--directory", metavar="DIR", help="Extract into it.")
+    ] = "squashfs-root",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Extract an image's files into a directory, and print their paths."""
+    if not as_json:
+        sys.stdout.flush()
+        verbs.extract(image, directory, patterns or [], sys.stdout.fileno())
+        return
+    paths = verbs.extract(image, directory, patterns or []).splitlines()
+    say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})

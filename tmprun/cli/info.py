@@ -1,0 +1,73 @@
+"""`tmprun info`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from tmprun import info as looking
+from tmprun import store
+from tmprun.cli.output import say, say_json
+from tmprun.human import one_line, size_text, table
+from tmprun.info import Contents, Info
+from tmprun.start_trace import Start
+from tmprun.verbs import roots
+
+
+def info(
+    image: Annotated[str, typer.Argument(metavar="APP")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what an image is and what is in it, without running it."""
+    found = looking.look(image)
+    entry = store.locate(roots(), found.key) if found.key else None
+    cached = entry.path if entry else ""
+    if as_json:
+        say_json({**asdict(found), "cached": cached})
+        return
+    rows = [(name, one_line(value)) for name, value in _rows(found, cached) if value]
+    say(table(rows))
+
+
+def _rows(found: Info, cached: str) -> Iterator[tuple[str, str]]:
+    yield "file", found.path
+    yield "type", found.type
+    yield "machine", found.machine
+    if found.contents:
+        yield "name", found.contents.name
+        yield "starts", _apprun(found.contents.apprun)
+    yield "size", f"{size_text(found.size)}, payload from byte {found.payload_offset} on"
+    if found.contents:
+        yield from _packed(found.contents)
+    yield "filled first", _start(found.hot, "as it was packed")
+    yield "trace", _start(found.trace, "opened by starts on this machine")
+    yield "updates", found.update_information or "no update information"
+    yield "signature", "signed, not checked" if found.signed else "none"
+    yield "SHA-256", found.sha256
+    yield "key", found.key
+    if found.contents:
+        yield "unpacked", cached or "not yet"
+    yield "brings", "; ".join(f"{each.name} {each.version} ({', '.join(each.licences)})" for each in found.packages)
+    yield "runs here", found.runs_here
+    yield "cannot run", found.obstacle
+
+
+def _start(start: Start | None, why: str) -> str:
+    return f"{size_text(start.size)} in {start.files} files, {why}" if start else ""
+
+
+def _packed(contents: Contents) -> Iterator[tuple[str, str]]:
+    level = f" level {contents.level}" if contents.level is not None else ""
+    blocks = f" in blocks of up to {contents.block_size} bytes" if contents.block_size else ""
+    yield "packed", f"{size_text(contents.stored_size)}, {contents.codec}{level}, {contents.frames} frames{blocks}"
+    kinds = f"{contents.directories} directories, {contents.symlinks} symlinks, {contents.hard_links} hard links"
+    yield "content", f"{size_text(contents.content_size)} in {contents.files} files; {kinds}"
+
+
+def _apprun(apprun: looking.AppRun) -> str:
+    if apprun.kind == "ELF":
+        return f"program for {apprun.machine}, {apprun.interpreter or 'static'}"
+    return f"script for {apprun.interpreter}" if apprun.kind == "script" else f"AppRun is {apprun.kind}"

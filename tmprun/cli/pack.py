@@ -1,0 +1,87 @@
+"""`tmprun pack`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from tmprun import pack as packing
+from tmprun.cli.output import complain, say
+from tmprun.errors import TmprunError
+from tmprun.human import one_line, size_text
+from tmprun.pack_trace import Trace
+from tmprun.pack_trace import trace as run_traced
+
+
+def pack(
+    appdir: Annotated[str, typer.Argument(metavar="APPDIR", help="The directory with AppRun in it.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="The bundle to write.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- ARGS...]", help="With --trace: the app's own.")
+    ] = None,
+    level: Annotated[
+        int, typer.Option(metavar="N", help="zstd's level, 1 (fast) to 22 (small).")
+    ] = packing.DEFAULT_LEVEL,
+    threads: Annotated[int, typer.Option(metavar="N", min=0, help="So many at once; 0: one a processor.")] = 0,
+    update_info: Annotated[str, typer.Option(metavar="S", help="Update information, as AppImageUpdate reads it.")] = "",
+    with_libc: Annotated[
+        bool, typer.Option("--with-libc", help="Bring what it needs of this machine, the C library included.")
+    ] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Run the app once, and put first what its start opens.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.")] = False,
+) -> None:
+    """Make a bundle, one file that runs by itself, of an AppDir."""
+    if arguments and not trace:
+        raise TmprunError("there is one AppDir to pack", one_line(arguments[0]), "for the app's arguments give --trace")
+    traced = run_traced(appdir, arguments or [], threads=threads, with_libc=with_libc) if trace else Trace((), 0)
+    with _bar(quiet) as progress:
+        report = packing.pack(
+            appdir, output, level=level, threads=threads, update_information=update_info, with_libc=with_libc,
+            hot=traced.paths, progress=progress,
+        )  # fmt: skip
+    if traced.status:
+        complain(f"warning: the app ended with status {traced.status} when it was traced; what it opened is put first")
+    if quiet:
+        return
+    for kind, texts in (("warning", report.warnings), ("note", report.notes)):
+        for text in texts:
+            complain(f"{kind}: {text}")
+    first = f"; {len(traced.paths)} files first" if trace else ""
+    say([f"{one_line(os.fspath(output))}: {summary(report)}{first}"])
+
+
+def summary(report: packing.PackReport) -> str:
+    """What was packed, in half a line."""
+    share = f", {100 * report.size / report.content:.0f} %" if report.content > report.size else ""
+    sizes = f"{size_text(report.size)} of {size_text(report.content)}{share}"
+    return f"{sizes}; {report.files} files, {report.arch}, key {report.key[:12]}"
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr when that is a terminal; else None."""
+    console = Console(stderr=True)
+    if quiet or not sys.stderr.isatty():  # the console also obeys FORCE_COLOR and the like
+        yield None
+        return
+    columns = ("packing", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task("packing", total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.start()  # when there is something to show, and not before the AppDir was found to be good
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        bar.stop()

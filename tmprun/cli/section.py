@@ -1,0 +1,32 @@
+"""What the front door asks for with `--appimage-updateinformation` and its like."""
+
+from __future__ import annotations
+
+import os
+
+from tmprun import sections
+from tmprun.bundle import read_footer
+from tmprun.cli.output import say_raw
+from tmprun.errors import TmprunError
+from tmprun.foreign import Image
+from tmprun.images.elf_head import read_head
+from tmprun.images.source import Source
+from tmprun.info import is_iso
+
+
+def section(what: str, path: str) -> int:
+    """Print the payload's offset, the update information or the signature of an image, as its own runtime would."""
+    with Image(path) as image:
+        if what == "offset":
+            footer = read_footer(image.fd)
+            offset = footer.offset if footer else read_head(Source(image.fd, image.size)).payload
+            say_raw(str(offset).encode())
+            return 0
+        name = {"updateinformation": sections.UPDATE_INFORMATION, "signature": sections.SIGNATURE}[what]
+        content = sections.section(image.fd, name)
+        if not content and what == "updateinformation" and is_iso(image):
+            content = sections.iso_update_information(image.fd)
+        if content is None:
+            raise TmprunError(f"has no {os.fsdecode(name)} section", path, "it may be no AppImage")
+        say_raw(content)
+    return 0
