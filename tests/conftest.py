@@ -4,6 +4,7 @@ ordinary user may lack a right that root has."""
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -51,8 +52,17 @@ class Skips:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    heed_signals()
     if os.environ.get("CI") or os.environ.get("TMPRUN_NO_SKIPS"):
         config.pluginmanager.register(Skips(), "skips")
+
+
+def heed_signals() -> None:
+    """What ends a program ends those that tests start, also when we run behind nohup or as a shell's background job,
+    which ignore some signals: that is inherited."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP, signal.SIGTTOU):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

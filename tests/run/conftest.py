@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -87,26 +86,14 @@ def shared() -> Iterator[Path]:
     shutil.rmtree(base)
 
 
-def hatchling(target: str, source: Path, into: Path) -> Path:
-    """Build the sdist or the wheel of `source`, for this machine alone to be quick; returns the file."""
-    environment = os.environ | {"TMPRUN_ENGINE_ARCHES": os.uname().machine}
-    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", into]
-    subprocess.run(command, cwd=source, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return next(into.glob("*.whl" if target == "wheel" else "*.tar.gz"))
-
-
 @pytest.fixture(scope="session")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hatchling("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
-
-
-@pytest.fixture(scope="session")
-def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the sdist, as pip would."""
-    folder = tmp_path_factory.mktemp("wheel")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder)
-    return hatchling("wheel", folder / sdist.name.removesuffix(".tar.gz"), folder)
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This tree's wheel for this machine."""
+    into = tmp_path_factory.mktemp("wheel")
+    environment = {name: value for name, value in os.environ.items() if name != "TMPRUN_ENGINE_ARCHES"}
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", into]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return next(into.glob("*.whl"))
 
 
 @pytest.fixture(scope="session")

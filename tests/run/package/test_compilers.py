@@ -16,6 +16,8 @@ from test_build import STUB_LIMIT
 from tmprun.engine import stubs
 from tmprun.pack.pack import pack
 
+pytestmark = pytest.mark.timeout(900)  # zig compiles musl at its first use
+
 ROOT = Path(__file__).resolve().parents[3]
 MACHINE = os.uname().machine
 
