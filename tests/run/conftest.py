@@ -40,10 +40,12 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def door(request: pytest.FixtureRequest) -> Path:
-    """The front door."""
+def door(request: pytest.FixtureRequest, shared: Path) -> Path:
+    """The front door, where every user can start it: a checkout may lie below a directory that only its owner enters."""
     directory = request.config.getoption("--engine")
-    return Path(directory).resolve() / "tmprun" if directory else engine("tmprun")
+    program = Path(directory).resolve() / "tmprun" if directory else engine("tmprun")
+    (shared / "door").mkdir()
+    return Path(shutil.copy(program, shared / "door" / "tmprun"))
 
 
 @pytest.fixture(scope="session")
