@@ -41,11 +41,10 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def door(request: pytest.FixtureRequest, shared: Path) -> Path:
-    """The front door, where every user can start it: a checkout may lie below a directory that only its owner enters."""
+    """The front door, and the stub beside it, where every user can start them: others may be kept out of a checkout."""
     directory = request.config.getoption("--engine")
-    program = Path(directory).resolve() / "tmprun" if directory else engine("tmprun")
-    (shared / "door").mkdir()
-    return Path(shutil.copy(program, shared / "door" / "tmprun"))
+    folder = Path(directory).resolve() if directory else engine("tmprun").parent
+    return Path(shutil.copytree(folder, shared / "engine")) / "tmprun"
 
 
 @pytest.fixture(scope="session")
