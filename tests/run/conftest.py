@@ -40,10 +40,11 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def door(request: pytest.FixtureRequest) -> Path:
-    """The front door."""
+def door(request: pytest.FixtureRequest, shared: Path) -> Path:
+    """The front door, and the stub beside it, where every user can start them: others may be kept out of a checkout."""
     directory = request.config.getoption("--engine")
-    return Path(directory).resolve() / "tmprun" if directory else engine("tmprun")
+    folder = Path(directory).resolve() if directory else engine("tmprun").parent
+    return Path(shutil.copytree(folder, shared / "engine")) / "tmprun"
 
 
 @pytest.fixture(scope="session")
