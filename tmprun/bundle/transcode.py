@@ -15,7 +15,8 @@ from tmprun.engine import programs as engine
 from tmprun.errors import BadImage
 from tmprun.images.source import changed, read_exactly
 from tmprun.images.squashfs.tree import Squashfs
-from tmprun.index.encode import CODEC_STORED, FILE, HOLE, Fixup, Frame, Node
+from tmprun.index.nodes import Fixup, Frame, Node
+from tmprun.index.rules import CODEC_STORED, FILE, HOLE
 
 # The bundle is written while somebody waits for the app's first start: zstd's fast levels cost less than xz's decoding.
 LEVEL = 3

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from tmprun.bundle.write import read_footer
+from tmprun.bundle.footer import read_footer
 from tmprun.cli.output import say_raw
 from tmprun.elf import sections
 from tmprun.errors import TmprunError
-from tmprun.images.compile import Image
 from tmprun.images.formats import read_head
+from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.report.info import is_iso
 

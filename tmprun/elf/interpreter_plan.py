@@ -8,18 +8,8 @@ from __future__ import annotations
 from tmprun.elf.interpreter_slot import Slot, Unfit, slot_of
 from tmprun.errors import BadImage
 from tmprun.images.files import Files
-from tmprun.index.encode import (
-    DIRECTORY,
-    FILE,
-    FIXUP_ELF,
-    FIXUP_SCRIPT,
-    MAX_INTERPRETER,
-    MAX_INTERPRETERS,
-    Fixup,
-    Interpreter,
-    Node,
-    show,
-)
+from tmprun.index.nodes import Fixup, Interpreter, Node, show
+from tmprun.index.rules import DIRECTORY, FILE, FIXUP_ELF, FIXUP_SCRIPT, MAX_INTERPRETER, MAX_INTERPRETERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from tmprun.index.encode import AT_END, MAX_INTERPRETER, PROGRAM_HEADER
+from tmprun.index.rules import AT_END, MAX_INTERPRETER, PROGRAM_HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,18 +8,8 @@ from collections.abc import Callable
 from tmprun.errors import BadImage
 from tmprun.images.codecs import codec_for
 from tmprun.images.source import read_exactly
-from tmprun.index.encode import (
-    CODEC_STORED,
-    CODEC_ZLIB,
-    CODEC_ZSTD,
-    FILE,
-    HARD_LINK,
-    HOLE,
-    MAX_PLAIN,
-    SYMLINK,
-    Frame,
-    Node,
-)
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, FILE, HARD_LINK, HOLE, MAX_PLAIN, SYMLINK
 
 Decode = Callable[[bytes], bytes]
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from tmprun.elf.facts import has_interpreter
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, SYMLINK, Node, is_library
+from tmprun.index.nodes import Node, is_library
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 
 CHUNK = 1 << 20
 

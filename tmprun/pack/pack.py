@@ -18,7 +18,8 @@ from tmprun.elf.interpreter_plan import Libc, Plan, plan
 from tmprun.engine.stubs import stub_for, with_update_information
 from tmprun.errors import BadImage
 from tmprun.human import one_line
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, SYMLINK, Node, is_library
+from tmprun.index.nodes import Node, is_library
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.pack import pyc
 from tmprun.pack import with_libc as libc
 from tmprun.pack.appdir import AppDir, PackError

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmprun.bundle.write import read_footer, read_index
+from tmprun.bundle.footer import read_footer, read_index
 from tmprun.errors import TmprunError
-from tmprun.index.encode import decode
+from tmprun.index.decode import decode
 from tmprun.pack import pack as packing
 from tmprun.start.handover import front_door
 from tmprun.store.removal import remove

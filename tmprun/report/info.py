@@ -9,27 +9,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tmprun.bundle.write import Footer, read_footer, read_index
+from tmprun.bundle.footer import Footer, read_footer, read_index
 from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
 from tmprun.desktop.entry import desktop_entry
 from tmprun.elf.facts import HEAD, machine_of
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, iso_update_information, section
 from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.host.packages import Package
-from tmprun.images.compile import Compiled, Image, compile_opened, squashfs_files
+from tmprun.images.compile import Compiled, compile_opened, squashfs_files
 from tmprun.images.files import Files
-from tmprun.index.encode import (
-    CODEC_ZSTD,
-    DIRECTORY,
-    FILE,
-    HARD_LINK,
-    SYMLINK,
-    Frame,
-    Node,
-    breadth_first,
-    decode,
-    key_of,
-)
+from tmprun.images.image import Image
+from tmprun.index.decode import decode
+from tmprun.index.nodes import Frame, Node, breadth_first, key_of
+from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.report.runs_here import Needs, needs_of, verdict
 from tmprun.store.known import identity, open_cache
 from tmprun.store.traces import Start, files_of, recorded, start_of

@@ -13,7 +13,8 @@ from tmprun.elf import facts as elf
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.errors import BadImage
 from tmprun.images.files import Files
-from tmprun.index.encode import DIRECTORY, FILE, Fixup, Node
+from tmprun.index.nodes import Fixup, Node
+from tmprun.index.rules import DIRECTORY, FILE
 
 _BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
 # Bytes of programs that are looked at for a report; and how much of a script.

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from tmprun.bundle.write import read_footer
+from tmprun.bundle.footer import read_footer
 from tmprun.errors import BadImage, EngineFailed, TmprunError
 from tmprun.human import one_line
-from tmprun.images.compile import Image
-from tmprun.index.encode import key_of
+from tmprun.images.image import Image
+from tmprun.index.nodes import key_of
 from tmprun.start.handover import front_door, with_content
 from tmprun.start.importer import ensure_known
 from tmprun.store.entries import Root

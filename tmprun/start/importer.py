@@ -13,8 +13,9 @@ import sys
 
 from tmprun.clock import Clock, debugging
 from tmprun.errors import TmprunError, UnsupportedImage
-from tmprun.images.compile import Compiled, Image, compile_opened, sha256_of
+from tmprun.images.compile import Compiled, compile_opened, sha256_of
 from tmprun.images.formats import read_head
+from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.start import handover
 from tmprun.store.known import Cache, identity, open_cache

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from tmprun.index.encode import MAX_INDEX
+from tmprun.index.rules import MAX_INDEX
 from tmprun.store.removal import FOLDER
 
 KEY = re.compile(r"[0-9a-f]{64}")

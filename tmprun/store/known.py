@@ -11,7 +11,7 @@ import stat
 import time
 
 from tmprun.errors import BadImage, TmprunError
-from tmprun.index.encode import decode
+from tmprun.index.decode import decode
 from tmprun.store.draft import Draft, begin
 
 TYPE_CHECKING = False
@@ -155,7 +155,7 @@ class Cache:
         fd = self._open(name)
         if fd is None:
             return False
-        from tmprun.bundle.write import read_footer, read_index  # loads slowly, and few images need it
+        from tmprun.bundle.footer import read_footer, read_index  # loads slowly, and few images need it
 
         try:
             footer = read_footer(fd)

@@ -7,7 +7,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tmprun.index.encode import FILE, MAX_NODES, Node
+from tmprun.index.nodes import Node
+from tmprun.index.rules import FILE, MAX_NODES
 from tmprun.store.entries import FILE as READ
 from tmprun.store.entries import section
 from tmprun.store.known import place

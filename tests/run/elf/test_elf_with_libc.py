@@ -17,7 +17,8 @@ from test_elf_retarget import NAME, index_of
 from tmprun.bundle.write import write_bundle
 from tmprun.elf.facts import facts
 from tmprun.engine.stubs import stub_for
-from tmprun.index.encode import FILE, Index
+from tmprun.index.nodes import Index
+from tmprun.index.rules import FILE
 from tmprun.pack.appdir import PackError
 from tmprun.pack.pack import PackReport, pack
 

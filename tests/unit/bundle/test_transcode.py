@@ -28,9 +28,10 @@ from tmprun.bundle import transcode
 from tmprun.errors import BadImage
 from tmprun.images import compile as foreign
 from tmprun.images.codecs import codec_for
-from tmprun.images.compile import Image, compile_opened
+from tmprun.images.compile import compile_opened
+from tmprun.images.image import Image
 from tmprun.images.lzo_length import plain_length
-from tmprun.index.encode import HOLE
+from tmprun.index.rules import HOLE
 from tmprun.start.importer import ensure_known
 
 __all__ = ["machine"]  # a fixture

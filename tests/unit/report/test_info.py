@@ -16,7 +16,8 @@ from kit.trees import below
 
 from tmprun.errors import BadImage, TmprunError, UnsupportedImage
 from tmprun.images.files import Files
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK, Frame, Node
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK
 from tmprun.report import info
 from tmprun.report.info import AppRun, Contents, look
 

@@ -23,12 +23,13 @@ from kit.trees import below
 from tmprun.engine import programs as engine
 from tmprun.errors import BadImage, TmprunError
 from tmprun.images import compile as foreign
-from tmprun.images.compile import Image
 from tmprun.images.digests import Pass, digest
 from tmprun.images.formats import read_head
+from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.images.squashfs.tree import Squashfs, read_squashfs
-from tmprun.index.encode import HEADER, decode
+from tmprun.index.decode import decode
+from tmprun.index.rules import HEADER
 from tmprun.start import importer
 from tmprun.start.handover import Environment
 from tmprun.start.importer import compile_image, ensure_known
