@@ -11,7 +11,7 @@ from kit.packing import script
 from kit.store_layout import store_in_memory
 
 from tmprun.engine import stubs
-from tmprun.store.entries import Root
+from tmprun.store.shelves import Root
 
 STUB_SOURCE = '__attribute__((section(".upd_info"), used)) const char update[1024]; void _start(void) { for (;;); }'
 

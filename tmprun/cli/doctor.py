@@ -19,7 +19,7 @@ from tmprun.host.look import Host
 from tmprun.human import one_line, size_text, table
 from tmprun.start.ask_engine import roots
 from tmprun.start.handover import front_door
-from tmprun.store.entries import Root
+from tmprun.store.shelves import Root
 
 CANNOT_START = 1
 

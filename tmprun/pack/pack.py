@@ -198,8 +198,7 @@ def _file(source: AppDir, node: Node) -> Node | None:
 def _machine(source: AppDir) -> str:
     """The machine of AppRun; of most programs, when it is a script; this one, when all are scripts."""
     apprun = _file(source, source.root.children[b"AppRun"])
-    assert apprun is not None
-    machine = _machine_of(source, apprun)
+    machine = _machine_of(source, apprun) if apprun else None
     if machine:
         return machine
     programs = [node for node in source.files() if node.mode & 0o100 and not is_library(node.name)]

@@ -18,12 +18,13 @@ from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.host.packages import Package
 from tmprun.images.compile import Compiled, compile_opened, squashfs_files
 from tmprun.images.files import Files
+from tmprun.images.identity import identity
 from tmprun.images.image import Image
 from tmprun.index.decode import decode
 from tmprun.index.nodes import Frame, Node, breadth_first, key_of
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.report.runs_here import Needs, needs_of, verdict
-from tmprun.store.known import identity, open_cache
+from tmprun.store.known import open_cache
 from tmprun.store.traces import Start, files_of, recorded, start_of
 
 BUNDLE, TYPE_2, TYPE_1 = "bundle", "AppImage type 2", "AppImage type 1"

@@ -20,7 +20,7 @@ from tmprun.images.image import Image
 from tmprun.index.nodes import key_of
 from tmprun.start.handover import front_door, with_content
 from tmprun.start.importer import ensure_known
-from tmprun.store.entries import Root
+from tmprun.store.shelves import Root
 
 NAMELESS = "/proc/self/fd/"
 ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")

@@ -15,10 +15,11 @@ from tmprun.clock import Clock, debugging
 from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.images.compile import Compiled, compile_opened, sha256_of
 from tmprun.images.formats import read_head
+from tmprun.images.identity import identity
 from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.start import handover
-from tmprun.store.known import Cache, identity, open_cache
+from tmprun.store.known import Cache, open_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

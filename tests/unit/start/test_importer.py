@@ -25,6 +25,7 @@ from tmprun.errors import BadImage, TmprunError
 from tmprun.images import compile as foreign
 from tmprun.images.digests import Pass, digest
 from tmprun.images.formats import read_head
+from tmprun.images.identity import identity
 from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.images.squashfs.tree import Squashfs, read_squashfs
@@ -34,7 +35,7 @@ from tmprun.start import importer
 from tmprun.start.handover import Environment
 from tmprun.start.importer import compile_image, ensure_known
 from tmprun.store import known
-from tmprun.store.known import identity, open_cache
+from tmprun.store.known import open_cache
 
 REPO = str(Path(__file__).resolve().parents[3])
 SETTLE = 0.06  # seconds after which a file's times are old enough to be trusted
