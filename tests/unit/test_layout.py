@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from kit.trees import below
 
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "tmprun"
@@ -80,10 +80,10 @@ def test_no_import_cycle() -> None:
 
 def test_the_engine_is_found() -> None:
     """There is a front door and a stub for each machine, and the module that finds them is no namespace package."""
-    assert engine.__file__ is not None
-    for machine in engine.MACHINES:
-        assert Path(engine.door(machine)).name == "tmprun"
-        assert engine.stub(machine).startswith(b"\x7fELF")
+    assert programs.__file__ is not None
+    for machine in programs.MACHINES:
+        assert Path(programs.door(machine)).name == "tmprun"
+        assert programs.stub_for(machine).startswith(b"\x7fELF")
 
 
 def test_the_importer_loads_nothing_slow() -> None:

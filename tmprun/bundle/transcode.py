@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tmprun.bundle.write import write_bundle
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun.errors import BadImage
 from tmprun.images.source import changed, read_exactly
 from tmprun.images.squashfs.tree import Squashfs
@@ -38,7 +38,7 @@ def transcode(fd: int, image: Squashfs, out: int, fixups: Sequence[Fixup] = ()) 
     try:
         with ThreadPoolExecutor() as pool, open(out, "wb", closefd=False) as file:
             blocks = _Blocks(fd, image, pool)
-            stub = engine.stub(engine.host())  # whatever the app is for: nobody executes it here
+            stub = programs.stub_for(programs.host())  # whatever the app is for: nobody executes it here
             return write_bundle(
                 file,
                 stub,

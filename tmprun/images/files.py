@@ -95,5 +95,6 @@ class Files:
             return stored
         if frame.codec in _SQUASHFS_NUMBERS:
             return codec_for(_SQUASHFS_NUMBERS[frame.codec]).decode(stored, min(frame.plain, MAX_PLAIN))
-        assert self._decode is not None
+        if self._decode is None:
+            raise BadImage("a compressed block has an unknown codec", remedy="download it again")
         return self._decode(stored)

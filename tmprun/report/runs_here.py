@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tmprun.elf import facts as elf
+from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
+from tmprun.elf.machines import MAGIC
 from tmprun.errors import BadImage
 from tmprun.images.files import Files
 from tmprun.index.nodes import Fixup, Node
@@ -43,7 +44,7 @@ def needs_of(files: Files, fixups: Sequence[Fixup], glibc: Version = ()) -> Need
     programs = [apprun] if apprun and apprun.kind == FILE else []
     script = _script(files, programs[0]) if programs else ""
     programs += [node for node in _programs(files.root) if node is not apprun]
-    found: list[elf.Facts] = []
+    found: list[Facts] = []
     left = _MOST
     for node in programs:
         left -= node.size
@@ -120,11 +121,11 @@ def _programs(root: Node) -> list[Node]:
     return found
 
 
-def _facts(files: Files, node: Node) -> elf.Facts | None:
+def _facts(files: Files, node: Node) -> Facts | None:
     try:
-        if files.read(node, len(elf.MAGIC)) != elf.MAGIC:
+        if files.read(node, len(MAGIC)) != MAGIC:
             return None
-        return elf.facts(io.BytesIO(files.read(node, node.size)))
+        return facts_of(io.BytesIO(files.read(node, node.size)))
     except BadImage:
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun.errors import TmprunError
 
 TYPE_CHECKING = False
@@ -96,7 +96,7 @@ def with_content(name: str, data: bytes) -> int:
 
 def front_door() -> str:
     """The path of this machine's front door in the package; TmprunError when there is none."""
-    return engine.door()
+    return programs.door()
 
 
 def become(arguments: list[bytes], environment: Environment) -> NoReturn:

@@ -20,7 +20,7 @@ from kit.foreign_images import head, mksquashfs, sample_tree, write_image
 from kit.store_layout import as_user
 from kit.trees import below
 
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
 from tmprun.images import compile as foreign
 from tmprun.images.digests import Pass, digest
@@ -43,8 +43,8 @@ SETTLE = 0.06  # seconds after which a file's times are old enough to be trusted
 DRIVER = f"""
 import sys
 sys.path.insert(0, {REPO!r})
-from tmprun.engine import programs as engine
-engine.ENGINE = sys.argv[1]
+from tmprun.engine import programs
+programs.ENGINE = sys.prefix = sys.argv[1]  # and not where this Python has an installed one
 from tmprun.start.importer import main
 main(sys.argv[2:])
 """
@@ -95,7 +95,7 @@ class Machine:
         door.parent.mkdir(parents=True)
         door.write_text(PROBE)
         door.chmod(0o755)
-        (door.parent / "stub").symlink_to(Path(engine.ENGINE) / platform.machine() / "stub")
+        (door.parent / "stub").symlink_to(Path(programs.ENGINE) / platform.machine() / "stub")
         self.environment = {b"HOME": os.fsencode(self.home)}
 
     @property
