@@ -11,13 +11,13 @@ import typer
 
 from tmprun import __version__
 from tmprun.cli.output import say, say_json
+from tmprun.engine import programs
 from tmprun.engine.programs import stubs
 from tmprun.errors import EngineFailed, TmprunError
 from tmprun.host import look as host
 from tmprun.host.look import Host
 from tmprun.human import one_line, size_text, table
 from tmprun.start.ask_engine import roots
-from tmprun.start.handover import front_door
 from tmprun.store.shelves import Root
 
 CANNOT_START = 1
@@ -47,7 +47,7 @@ def _engine() -> tuple[dict[str, Any], str]:
     """The engine's programs, and what is wrong with them."""
     found = stubs()
     try:
-        return {"door": front_door(), "stubs": found}, ""
+        return {"door": programs.door(), "stubs": found}, ""
     except TmprunError as error:
         return {"door": None, "stubs": found}, str(error)
 

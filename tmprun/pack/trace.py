@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmprun.bundle.footer import read_footer, read_index
+from tmprun.engine import programs
 from tmprun.errors import TmprunError
 from tmprun.index.decode import decode
 from tmprun.pack import pack as packing
-from tmprun.start.handover import front_door
 from tmprun.store import layout
 from tmprun.store.removal import remove
 from tmprun.store.traces import files_of
@@ -75,7 +75,7 @@ def _workplace() -> Iterator[Path]:
 def _run(bundle: Path, place: Path, arguments: Sequence[str]) -> tuple[int, bool]:
     """The app's exit status, and whether it was filled on demand; by now its filler has left."""
     store = place / "store"
-    command = [front_door(), "run", "--fill", "demand", "--store", str(store), str(bundle), *arguments]
+    command = [programs.door(), "run", "--fill", "demand", "--store", str(store), str(bundle), *arguments]
     environment = os.environ | {"TMPRUN_TRACE": str(place / "trace")}
     with subprocess.Popen(command, env=environment) as app:
         filled = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tmprun.bundle.footer import Footer, read_footer, read_index
@@ -24,6 +24,7 @@ from tmprun.images.image import Image
 from tmprun.index.decode import decode
 from tmprun.index.nodes import Frame, Node, breadth_first, key_of
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
+from tmprun.index.walk import below, find
 from tmprun.report.runs_here import Needs, needs_of, verdict
 from tmprun.store.known import open_cache
 from tmprun.store.traces import Start, files_of, recorded, start_of
@@ -216,7 +217,7 @@ def _info(
 def _contents(
     files: Files, frames: list[Frame], *, codec: str, level: int | None, block_size: int | None, name: str
 ) -> Contents:
-    nodes = list(_walk(files.root))
+    nodes = list(below(files.root))
     kinds = Counter(node.kind for node in nodes)
     return Contents(
         codec=codec,
@@ -234,25 +235,17 @@ def _contents(
     )
 
 
-def _walk(root: Node) -> Iterator[Node]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(node.children.values())
-
-
 def _desktop_name(files: Files) -> str:
     """The app's name by the first desktop entry at the tree's top, as every AppImage has one."""
     for name in sorted(files.root.children):
-        node = files.find(name) if name.endswith(b".desktop") else None
+        node = find(files.root, name) if name.endswith(b".desktop") else None
         if node is not None and node.kind == FILE:
             return desktop_entry(files.read(node, MAX_DESKTOP)).get("Name", "")
     return ""
 
 
 def _apprun(files: Files) -> AppRun:
-    node = files.find(b"AppRun")
+    node = find(files.root, b"AppRun")
     if node is None:
         return AppRun("missing")
     head = files.read(node, APPRUN_HEAD) if node.kind == FILE else b""

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import IO
 
 from tmprun.bundle.footer import read_footer
+from tmprun.engine import programs
 from tmprun.errors import BadImage, EngineFailed, TmprunError
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.index.nodes import key_of
-from tmprun.start.handover import front_door, with_content
+from tmprun.start.handover import with_content
 from tmprun.start.importer import ensure_known
 from tmprun.store.shelves import Root
 
@@ -70,7 +71,7 @@ def _key_of_bundle(path: str) -> str:
 
 def roots() -> list[Root]:
     """The roots in the order in which they are tried. TmprunError when the engine does not tell."""
-    door = front_door()
+    door = programs.door()
     done = _run([door, "@roots"], stdout=subprocess.PIPE)
     found = []
     for line in os.fsdecode(done.stdout).splitlines():
@@ -127,7 +128,7 @@ def _ask_about(
     stdout: int,
 ) -> subprocess.CompletedProcess[bytes]:
     # --again: the engine must not ask Python what the image is; we are the answer.
-    command = [front_door(), verb, "--again", *image.options, *options, "--", path, *arguments]
+    command = [programs.door(), verb, "--again", *image.options, *options, "--", path, *arguments]
     return _run(command, descriptors=image.descriptors, fine=fine, stdout=stdout)
 
 
