@@ -114,7 +114,7 @@ class _Claim:
                 return
             self._lock = lock
             self._entry = os.open(self.key, FOLDER, dir_fd=trees)
-            lease = try_lock(self._entry, "lease")
+            lease = try_lock(self._entry, layout.LEASE)
             if lease is None:
                 self.obstacle = "in use"
                 return
