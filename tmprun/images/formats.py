@@ -13,22 +13,54 @@ from tmprun.elf.machines import MAGIC, machine_of
 from tmprun.errors import BadImage, UnsupportedImage
 from tmprun.images.iso import is_iso
 from tmprun.images.source import Source
+from tmprun.images.squashfs.tree import Squashfs, read_squashfs
 
-SQUASHFS = b"hsqs"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Reader = Callable[[Source, int], Squashfs]
+
+MAGIC_SIZE = 6
+
+
+class Format:
+    """What an image's payload can be. `magic` is what it begins with; `read(source, offset)` reads its tables.
+
+    Without `read` it is one that is refused: `what` it is, and the `remedy`.
+    """
+
+    def __init__(self, magic: bytes, read: Reader | None = None, *, what: str = "", remedy: str = "") -> None:
+        self.magic = magic
+        self.read = read
+        self.what = what
+        self.remedy = remedy
+
+
+FORMATS = (
+    Format(b"hsqs", read_squashfs),
+    Format(b"DWARFS", what="its payload is DwarFS, which tmprun cannot read", remedy="get an AppImage with squashfs"),
+)
+# A type-1 image is no program with a payload behind it: the program lies in the file system's unused start.
+TYPE_1 = Format(
+    b"", what="is a type-1 AppImage (ISO 9660), which tmprun cannot read yet", remedy="get a newer release of it"
+)
 
 
 class Head:
-    """`machine` as `uname -m` names it, or `ELF machine N`; `payload` is the file offset where the squashfs begins."""
+    """`machine` as `uname -m` names it, or `ELF machine N`; `payload` is the file offset where the file system begins,
+    and `read` what reads its tables."""
 
-    __slots__ = ("machine", "payload")
+    __slots__ = ("machine", "payload", "read")
 
-    def __init__(self, machine: str, payload: int) -> None:
+    def __init__(self, machine: str, payload: int, read: Reader) -> None:
         self.machine = machine
         self.payload = payload
+        self.read = read
 
 
 def read_head(source: Source) -> Head:
-    """Find the squashfs payload. BadImage when there is none, UnsupportedImage when it is one that we do not read."""
+    """Find the payload. BadImage when there is none, UnsupportedImage when it is one that we do not read."""
     start = source.read(0, min(SIZE, source.size))
     if not start.startswith(MAGIC):
         raise BadImage(
@@ -41,8 +73,7 @@ def read_head(source: Source) -> Head:
     if header is None:
         raise BadImage("its ELF header is cut short", remedy="download it again")
     payload = _end_of_program(source, header)
-    _check_payload(source, payload)
-    return Head(machine, payload)
+    return Head(machine, payload, _reader(source, payload))
 
 
 def _end_of_program(source: Source, header: Header) -> int:
@@ -54,18 +85,16 @@ def _end_of_program(source: Source, header: Header) -> int:
     return max(offset + entry * count, 0 if kind == SHT_NOBITS else where + length)
 
 
-def _check_payload(source: Source, payload: int) -> None:
-    magic = source.read(payload, 6) if 0 < payload <= source.size - 6 else b""
-    if magic.startswith(SQUASHFS):
-        return
+def _reader(source: Source, payload: int) -> Reader:
+    """What reads the file system that begins at `payload`; BadImage or UnsupportedImage when nothing does."""
+    start = source.read(payload, MAGIC_SIZE) if 0 < payload <= source.size - MAGIC_SIZE else b""
+    found = next((each for each in FORMATS if start.startswith(each.magic)), None)
+    if found is not None and found.read is not None:
+        return found.read
     if is_iso(source.fd):
-        raise UnsupportedImage(
-            "is a type-1 AppImage (ISO 9660), which tmprun cannot read yet", remedy="get a newer release of it"
-        )
-    if magic == b"DWARFS":
-        raise UnsupportedImage(
-            "its payload is DwarFS, which tmprun cannot read", remedy="get an AppImage with squashfs"
-        )
+        found = TYPE_1
+    if found is not None:
+        raise UnsupportedImage(found.what, remedy=found.remedy)
     if payload > source.size:
         raise BadImage(
             f"is cut short: the program at its start says that it has {payload} bytes", remedy="download it again"

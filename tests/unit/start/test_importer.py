@@ -22,10 +22,10 @@ from kit.trees import below
 
 from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
-from tmprun.images import compile as foreign
+from tmprun.images import formats
 from tmprun.images.digests import Pass, digest
 from tmprun.images.formats import read_head
-from tmprun.images.identity import identity
+from tmprun.images.identity import identity, is_fresh
 from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.images.squashfs.tree import Squashfs, read_squashfs
@@ -34,7 +34,6 @@ from tmprun.index.rules import HEADER
 from tmprun.start import importer
 from tmprun.start.handover import Environment
 from tmprun.start.importer import compile_image, ensure_known
-from tmprun.store import known
 from tmprun.store.known import open_cache
 
 REPO = str(Path(__file__).resolve().parents[3])
@@ -414,7 +413,7 @@ class TestChanges:
             change()
             return found
 
-        monkeypatch.setattr(foreign, "read_squashfs", read_then_change)
+        monkeypatch.setattr(formats.FORMATS[0], "read", read_then_change)
         with pytest.raises(BadImage, match="changed while it was read"):
             compile_image(str(image))
 
@@ -587,6 +586,6 @@ print(*sys.modules)
 
 
 def test_settled_means_older_than_a_tick(image: Path) -> None:
-    assert not known.is_fresh(image.stat())
+    assert not is_fresh(image.stat())
     os.utime(image)
-    assert known.is_fresh(image.stat())
+    assert is_fresh(image.stat())
