@@ -13,11 +13,11 @@ from tmprun.bundle import Footer, read_footer, read_index
 from tmprun.desktop import MAX_SIZE as MAX_DESKTOP
 from tmprun.desktop import desktop_entry
 from tmprun.elf import HEAD, machine_of
-from tmprun.errors import TmprunError, UnsupportedImage
+from tmprun.errors import UnsupportedImage
 from tmprun.foreign import Compiled, Image, compile_opened, squashfs_files
 from tmprun.frames import Files
 from tmprun.index import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK, Frame, Node, breadth_first, decode, key_of
-from tmprun.known import identity, open_cache
+from tmprun.known import open_cache
 from tmprun.packages import Package
 from tmprun.runs_here import Needs, needs_of, verdict
 from tmprun.sections import SIGNATURE, UPDATE_INFORMATION, iso_update_information, section
@@ -171,13 +171,13 @@ def _type_2(image: Image, compiled: Compiled) -> Info:
 def _key_of_transcoded(image: Image) -> str:
     """The key of the bundle that the image was transcoded into; nothing while there is none."""
     with open_cache() as cache:
-        name = cache.lookup(identity(image.facts)) or ""
-        path = cache.path(name)
-    try:
-        with Image(path) as bundle:
-            footer = read_footer(bundle.fd)
-    except TmprunError:
+        fd = cache.open_bundle(cache.lookup(image.identity) or "")
+    if fd is None:
         return ""
+    try:
+        footer = read_footer(fd)
+    finally:
+        os.close(fd)
     return footer.key if footer else ""
 
 
