@@ -48,9 +48,9 @@ ssize_t layout_read_identity(int root, const char *identity, char *out, size_t s
 int layout_open_trees(int root);
 int layout_open_trash(int trees);
 
-/* In the disk cache: the name of what is known about a foreign image, likewise; and that thing's path. */
+/* In the disk cache: the name of what is known about a foreign image, likewise; and that thing, opened to be read, or -1. */
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size);
-bool layout_image(const char *root, const char *name, char out[PATH_MAX]);
+int layout_open_image(int root, const char *name);
 
 /* Where the start-up trace of the image with this key is kept; "" when there is no place for it. */
 void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX]);

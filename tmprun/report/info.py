@@ -14,7 +14,7 @@ from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
 from tmprun.desktop.entry import desktop_entry
 from tmprun.elf.facts import HEAD, machine_of
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, iso_update_information, section
-from tmprun.errors import TmprunError, UnsupportedImage
+from tmprun.errors import UnsupportedImage
 from tmprun.host.packages import Package
 from tmprun.images.compile import Compiled, compile_opened, squashfs_files
 from tmprun.images.files import Files
@@ -23,7 +23,7 @@ from tmprun.index.decode import decode
 from tmprun.index.nodes import Frame, Node, breadth_first, key_of
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.report.runs_here import Needs, needs_of, verdict
-from tmprun.store.known import identity, open_cache
+from tmprun.store.known import open_cache
 from tmprun.store.traces import Start, files_of, recorded, start_of
 
 BUNDLE, TYPE_2, TYPE_1 = "bundle", "AppImage type 2", "AppImage type 1"
@@ -174,13 +174,13 @@ def _type_2(image: Image, compiled: Compiled) -> Info:
 def _key_of_transcoded(image: Image) -> str:
     """The key of the bundle that the image was transcoded into; nothing while there is none."""
     with open_cache() as cache:
-        name = cache.lookup(identity(image.facts)) or ""
-        path = cache.path(name)
-    try:
-        with Image(path) as bundle:
-            footer = read_footer(bundle.fd)
-    except TmprunError:
+        fd = cache.open_bundle(cache.lookup(image.identity) or "")
+    if fd is None:
         return ""
+    try:
+        footer = read_footer(fd)
+    finally:
+        os.close(fd)
     return footer.key if footer else ""
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# File times move in ticks of up to 10 ms. Where they are whole seconds (ext4 with inodes of 128 bytes) or two of them
+# (FAT) they show no fraction.
 _FRESH_NS = 50_000_000
+_COARSE_FRESH_NS = 2_000_000_000
 _NOWHERE = -1  # instead of a directory: every call that is relative to it fails with EBADF
 _HEX = frozenset("0123456789abcdef")
 
@@ -34,7 +37,8 @@ def identity(facts: os.stat_result) -> str:
 
 def is_fresh(facts: os.stat_result) -> bool:
     """Whether the file was changed so shortly ago that it could change again without its times showing it."""
-    return 0 <= time.time_ns() - facts.st_ctime_ns < _FRESH_NS
+    limit = _FRESH_NS if facts.st_ctime_ns % 1_000_000_000 else _COARSE_FRESH_NS
+    return 0 <= time.time_ns() - facts.st_ctime_ns < limit
 
 
 def place() -> str | None:
@@ -57,13 +61,13 @@ def open_cache() -> Cache:
             opened.append(_open_ours(path))
             opened.append(_enter(opened[0], "v1"))
             opened += [_enter(opened[1], "image"), _enter(opened[1], "known")]
-            return Cache(path, os.dup(opened[2]), os.dup(opened[3]))
+            return Cache(os.dup(opened[2]), os.dup(opened[3]))
     except OSError:
         pass
     finally:
         for fd in opened:
             os.close(fd)
-    return Cache("", _NOWHERE, _NOWHERE)
+    return Cache(_NOWHERE, _NOWHERE)
 
 
 def _make(path: str, parent: int | None = None) -> None:
@@ -91,8 +95,7 @@ def _open_ours(path: str, parent: int | None = None) -> int:
 class Cache:
     """The opened cache, a context. Names in it are `SHA256.index` and `SHA256.bundle`, SHA256 in lower-case hex."""
 
-    def __init__(self, path: str, image: int, known: int) -> None:
-        self._path = path
+    def __init__(self, image: int, known: int) -> None:
         self._image = image
         self._known = known
 
@@ -104,10 +107,6 @@ class Cache:
     ) -> None:
         for fd in {self._image, self._known} - {_NOWHERE}:
             os.close(fd)
-
-    def path(self, name: str) -> str:
-        """The path of the file `name`."""
-        return f"{self._path}/v1/image/{name}"
 
     def lookup(self, who: str) -> str | None:
         """The name that is remembered for the identity `who`."""
@@ -150,20 +149,21 @@ class Cache:
         except OSError:
             return
 
-    def has_bundle(self, name: str) -> bool:
-        """Whether the bundle `name` is there and can be used."""
+    def open_bundle(self, name: str) -> int | None:
+        """The bundle `name`, opened, when it is there and can be used."""
         fd = self._open(name)
         if fd is None:
-            return False
+            return None
         from tmprun.bundle.footer import read_footer, read_index  # loads slowly, and few images need it
 
         try:
             footer = read_footer(fd)
-            return footer is not None and bool(read_index(fd, footer))
+            if footer is not None and read_index(fd, footer):
+                return fd
         except (OSError, TmprunError):
-            return False
-        finally:
-            os.close(fd)
+            pass
+        os.close(fd)
+        return None
 
     def draft(self, name: str, waiting: Callable[[], None]) -> Draft | None:
         """Begin to write the file `name`, see `begin`; None when somebody else does for too long, or nobody can."""
