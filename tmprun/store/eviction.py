@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from tmprun.store import usage
-from tmprun.store.entries import LOCK_FILE, KnownImage, folder, opened, section, try_lock
+from tmprun.store.entries import LOCK_FILE, KnownImage, built, folder, opened, section, try_lock
 from tmprun.store.removal import FOLDER, remove
 
 # So many entries at once: each takes three descriptors, and a process may have 1024.
@@ -127,8 +127,8 @@ class _Claim:
         """Rename the entry to the trash, unless `view` shows it in use."""
         if self.obstacle or self._entry < 0:
             return
-        if view.uses(self.key):
-            self.obstacle = "in use"
+        self.obstacle = view.use(self.key, built(self._entry)).value
+        if self.obstacle:
             return
         name = f"{self.key}.{os.urandom(8).hex()}"
         try:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from tmprun.store import usage
-from tmprun.store.entries import KEY, LOCK_FILE, folder, names, opened, try_lock
+from tmprun.store.entries import KEY, LOCK_FILE, built, folder, names, opened, try_lock
 from tmprun.store.removal import remove
 
 TRASH = re.compile(r"[0-9a-f]{64}(\.[0-9A-Za-z]+)?")
@@ -79,10 +79,10 @@ def _retire(stages: int | None, locks: int | None, name: str, view: usage.View) 
 
 def _delete(parent: int | None, name: str, view: usage.View) -> bool:
     """Delete the entry `name` in `parent`, where no start looks for it, unless somebody still uses it."""
-    if parent is None or name in view.held:
+    if parent is None:
         return False
     with suppress(OSError), ExitStack() as stack, folder(parent, name) as fd:
-        if fd is None:
+        if fd is None or view.use(name, built(fd)) is not usage.Use.NONE:
             return False
         with suppress(FileNotFoundError):
             lease = try_lock(fd, "lease")

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from apps import SETTLED, write
-from harness import Harness, wait_until
-from surroundings import require_root
+from kit.apps import SETTLED, write
+from kit.harness import Harness, wait_until
+from kit.surroundings import require_root
 
 # Moments of an import at which the name may change, in seconds; the image takes longer than the last one.
 MOMENTS = (0.05, 0.15, 0.3, 0.45, 0.6, 0.8)
