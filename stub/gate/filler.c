@@ -124,16 +124,18 @@ static void inherit(struct filler *filler)
 	filler->looked_at = waiting && waiting < filler->looked_at - TAKEOVER_US ? waiting : filler->looked_at - TAKEOVER_US;
 }
 
-/* The last descriptor of the lease is closed, and nobody stands in the tree: nobody will ever open a file of it. When that
+/* The last descriptor of the lease is closed, and nobody uses the tree: nobody will ever open a file of it. When that
  * is so the lock is kept to the end, so that no other start can join. */
 static bool deserted(struct filler *filler)
 {
+	pid_t ours[] = {getpid(), filler->guard, 0};
 	CLEANUP(close_fd) int lease = openat(filler->gate->entry_fd, ENTRY_LEASE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (lease < 0 && errno != ENOENT) /* but ENOENT: somebody removed the store */
 		return false;
 	if (lease >= 0 && flock(lease, LOCK_EX | LOCK_NB) < 0)
 		return false;
-	if (filler_users(filler, NULL, NULL) != 0) {
+	/* Who joined from another PID namespace cannot be seen, but for his lease. */
+	if (entry_use(filler->gate->entry_fd, filler->gate->key, false, ours) != USE_NONE) {
 		/* A look through all processes is not cheap: less and less often, as long as somebody is there. */
 		if (filler->look_every < 20 * LOOK_EVERY_US)
 			filler->look_every *= 2;

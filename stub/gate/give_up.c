@@ -56,8 +56,7 @@ int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *
 	size_t mark = sizeof deleted - 1, end = (size_t)length;
 	if (end > mark && memcmp(path + end - mark, deleted, mark) == 0)
 		end -= mark;
-	path[end] = '/';
-	path[end + 1] = '\0';
+	path[end] = '\0';
 	return users_each(path, ours, act, context);
 }
 

@@ -14,9 +14,12 @@ from tmprun.images.image import Image
 from tmprun.images.source import Source
 
 
-def section(what: str, path: str) -> int:
-    """Print the payload's offset, the update information or the signature of an image, as its own runtime would."""
-    with Image(path) as image:
+def section(what: str, path: str, fd: str = "") -> int:
+    """Print the payload's offset, the update information or the signature of an image, as its own runtime would.
+
+    `fd` is the number of the image's descriptor, if the front door has opened it.
+    """
+    with Image(path, int(fd) if fd else None) as image:
         if what == "offset":
             footer = read_footer(image.fd)
             offset = footer.offset if footer else read_head(Source(image.fd, image.size)).payload

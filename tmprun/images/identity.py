@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
+# File times move in ticks of up to 10 ms. Where they are whole seconds (ext4 with inodes of 128 bytes) or two of them
+# (FAT) they show no fraction.
 _FRESH_NS = 50_000_000
+_COARSE_FRESH_NS = 2_000_000_000
 
 
 def identity(facts: os.stat_result) -> str:
@@ -20,4 +19,5 @@ def identity(facts: os.stat_result) -> str:
 
 def is_fresh(facts: os.stat_result) -> bool:
     """Whether the file was changed so shortly ago that it could change again without its times showing it."""
-    return 0 <= time.time_ns() - facts.st_ctime_ns < _FRESH_NS
+    limit = _FRESH_NS if facts.st_ctime_ns % 1_000_000_000 else _COARSE_FRESH_NS
+    return 0 <= time.time_ns() - facts.st_ctime_ns < limit

@@ -14,12 +14,11 @@ from tmprun.desktop.entry import desktop_entry
 from tmprun.elf.header import PT_INTERP, parse
 from tmprun.elf.machines import HEAD, machine_of, runs
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
-from tmprun.errors import TmprunError, UnsupportedImage
+from tmprun.errors import UnsupportedImage
 from tmprun.host.packages import Package
 from tmprun.images import iso
 from tmprun.images.compile import Compiled, compile_opened, squashfs_files
 from tmprun.images.files import Files
-from tmprun.images.identity import identity
 from tmprun.images.image import Image
 from tmprun.index.decode import decode
 from tmprun.index.nodes import Frame, Node, breadth_first, key_of
@@ -174,13 +173,13 @@ def _type_2(image: Image, compiled: Compiled) -> Info:
 def _key_of_transcoded(image: Image) -> str:
     """The key of the bundle that the image was transcoded into; nothing while there is none."""
     with open_cache() as cache:
-        name = cache.lookup(identity(image.facts)) or ""
-        path = cache.path(name)
-    try:
-        with Image(path) as bundle:
-            footer = read_footer(bundle.fd)
-    except TmprunError:
+        fd = cache.open_bundle(cache.lookup(image.identity) or "")
+    if fd is None:
         return ""
+    try:
+        footer = read_footer(fd)
+    finally:
+        os.close(fd)
     return footer.key if footer else ""
 
 

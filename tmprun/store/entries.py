@@ -23,7 +23,7 @@ from tmprun.store.shelves import FILE, KEY, KNOWN, LOCK_FILE, Root, folder, name
 class Entry:
     """A published tree: `size` is what it takes, in bytes, `files` counts all but directories.
 
-    `last_use` is in seconds since the epoch.
+    `last_use` and `built` are in seconds since the epoch.
     """
 
     root: Root
@@ -34,6 +34,7 @@ class Entry:
     last_use: float
     complete: bool
     locked: bool  # somebody holds its lease, so it is in use
+    built: float = 0
 
     @property
     def path(self) -> str:
@@ -117,7 +118,7 @@ def known_images(path: str | None) -> list[KnownImage]:
 def _entry(root: Root, key: str, fd: int, locked: bool) -> Entry:
     size, files = _measure(fd)
     source = os.fsdecode(read_small(fd, layout.SOURCE) or b"")
-    return Entry(root, key, source, size, files, _last_use(fd), _is_complete(fd), locked)
+    return Entry(root, key, source, size, files, _last_use(fd), _is_complete(fd), locked, built(fd))
 
 
 def _is_complete(fd: int) -> bool:
@@ -130,6 +131,14 @@ def _exists(fd: int, name: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def built(fd: int) -> float:
+    """When the open entry was built, in seconds since the epoch: its index is written first, and never again."""
+    try:
+        return os.stat(layout.INDEX, dir_fd=fd, follow_symlinks=False).st_mtime
+    except OSError:
+        return os.fstat(fd).st_mtime
 
 
 def _last_use(fd: int) -> float:

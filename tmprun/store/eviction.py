@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from tmprun.store import layout, usage
-from tmprun.store.entries import KnownImage
+from tmprun.store.entries import KnownImage, built
 from tmprun.store.removal import FOLDER, remove
 from tmprun.store.shelves import LOCK_FILE, folder, opened, shelf, try_lock
 
@@ -128,8 +128,8 @@ class _Claim:
         """Rename the entry to the trash, unless `view` shows it in use."""
         if self.obstacle or self._entry < 0:
             return
-        if view.uses(self.key):
-            self.obstacle = "in use"
+        self.obstacle = view.use(self.key, built(self._entry)).value
+        if self.obstacle:
             return
         name = f"{self.key}.{os.urandom(8).hex()}"
         try:

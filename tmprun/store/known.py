@@ -36,13 +36,13 @@ def open_cache() -> Cache:
             opened.append(_open_ours(path))
             opened.append(_enter(opened[0], layout.VERSION))
             opened += [_enter(opened[1], layout.IMAGES), _enter(opened[1], layout.KNOWN)]
-            return Cache(path, os.dup(opened[2]), os.dup(opened[3]))
+            return Cache(os.dup(opened[2]), os.dup(opened[3]))
     except OSError:
         pass
     finally:
         for fd in opened:
             os.close(fd)
-    return Cache("", _NOWHERE, _NOWHERE)
+    return Cache(_NOWHERE, _NOWHERE)
 
 
 def _make(path: str, parent: int | None = None) -> None:
@@ -70,8 +70,7 @@ def _open_ours(path: str, parent: int | None = None) -> int:
 class Cache:
     """The opened cache, a context. Names in it are `SHA256.index` and `SHA256.bundle`, SHA256 in lower-case hex."""
 
-    def __init__(self, path: str, image: int, known: int) -> None:
-        self._path = path
+    def __init__(self, image: int, known: int) -> None:
         self._image = image
         self._known = known
 
@@ -83,10 +82,6 @@ class Cache:
     ) -> None:
         for fd in {self._image, self._known} - {_NOWHERE}:
             os.close(fd)
-
-    def path(self, name: str) -> str:
-        """The path of the file `name`."""
-        return f"{layout.shelf(self._path, layout.IMAGES)}/{name}"
 
     def lookup(self, who: str) -> str | None:
         """The name that is remembered for the identity `who`."""
@@ -129,20 +124,21 @@ class Cache:
         except OSError:
             return
 
-    def has_bundle(self, name: str) -> bool:
-        """Whether the bundle `name` is there and can be used."""
+    def open_bundle(self, name: str) -> int | None:
+        """The bundle `name`, opened, when it is there and can be used."""
         fd = self._open(name)
         if fd is None:
-            return False
+            return None
         from tmprun.bundle.footer import read_footer, read_index  # loads slowly, and few images need it
 
         try:
             footer = read_footer(fd)
-            return footer is not None and bool(read_index(fd, footer))
+            if footer is not None and read_index(fd, footer):
+                return fd
         except (OSError, TmprunError):
-            return False
-        finally:
-            os.close(fd)
+            pass
+        os.close(fd)
+        return None
 
     def draft(self, name: str, waiting: Callable[[], None]) -> Draft | None:
         """Begin to write the file `name`, see `begin`; None when somebody else does for too long, or nobody can."""

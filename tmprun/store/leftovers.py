@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from tmprun.store import layout, usage
+from tmprun.store.entries import built
 from tmprun.store.removal import remove
 from tmprun.store.shelves import DRAFT, IDENTITY, KEY, LOCK_FILE, STAGE, TRASH, folder, names, try_lock, version
 
@@ -72,10 +73,10 @@ def _retire(stages: int | None, locks: int | None, name: str, view: usage.View) 
 
 def _delete(parent: int | None, name: str, view: usage.View) -> bool:
     """Delete the entry `name` in `parent`, where no start looks for it, unless somebody still uses it."""
-    if parent is None or name in view.held:
+    if parent is None:
         return False
     with suppress(OSError), ExitStack() as stack, folder(parent, name) as fd:
-        if fd is None:
+        if fd is None or view.use(name, built(fd)) is not usage.Use.NONE:
             return False
         with suppress(FileNotFoundError):
             lease = try_lock(fd, layout.LEASE)

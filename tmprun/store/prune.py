@@ -117,8 +117,8 @@ def _in_use(item: Item, view: usage.View, limits: Limits, now: float) -> str:
     """Why the item must stay, or nothing. An app does not need what is known about its image once it runs."""
     if isinstance(item, KnownImage):
         return ""
-    if item.locked or view.uses(item.key):
-        return "in use"
+    if reason := (usage.Use.SEEN if item.locked else view.use(item.key, item.built)).value:
+        return reason
     if not view.whole and not limits.alone and abs(now - item.last_use) < UNSEEN:
         return "perhaps in use outside this container"
     return ""

@@ -19,7 +19,7 @@ export VIM="$here/usr/share/nvim" VIMRUNTIME="$here/usr/share/nvim/runtime"
 export LD_LIBRARY_PATH="$here/usr/lib/x86_64-linux-gnu:$here/lib/x86_64-linux-gnu"
 exec "$here/usr/bin/nvim" "$@"
 """
-SAY = "lua io.write(vim.v.progpath .. ' ' .. vim.fn.filereadable(vim.env.VIMRUNTIME .. '/filetype.vim'))"
+SAY = "lua io.write(vim.v.progpath .. ' ' .. vim.fn.filereadable(vim.env.VIMRUNTIME .. '/syntax/c.vim'))"
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def test_go(apps: Path, enter: Enter, user: int) -> None:
 def test_neovim(apps: Path, enter: Enter, user: int) -> None:
     commands = [
         "lua io.write(vim.v.progpath .. '\\n' .. vim.env.VIMRUNTIME .. '\\n')",
-        "lua io.write(vim.fn.system('echo from system') .. vim.fn.filereadable(vim.env.VIMRUNTIME .. '/filetype.vim'))",
+        "lua io.write(vim.fn.system('echo from system') .. vim.fn.filereadable(vim.env.VIMRUNTIME .. '/syntax/c.vim'))",
         "silent !ls / > /tmp/listing",
         "lua io.write('\\n' .. vim.fn.join(vim.fn.readfile('/tmp/listing'), ' '))",
         "help | lua io.write('\\n' .. vim.fn.expand('%:t'))",

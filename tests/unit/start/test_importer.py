@@ -33,7 +33,7 @@ from tmprun.index.decode import decode
 from tmprun.index.rules import HEADER
 from tmprun.start import importer
 from tmprun.start.handover import Environment
-from tmprun.start.importer import compile_image, ensure_known
+from tmprun.start.importer import compile_image, ensure_known, image_options
 from tmprun.store.known import open_cache
 
 REPO = str(Path(__file__).resolve().parents[3])
@@ -60,12 +60,12 @@ for name in os.listdir("/proc/self/fd"):
 fds = {{name: target for name, target in fds.items() if not target.startswith(("/proc/", {sys.executable!r}))}}
 words = sys.argv[1:]
 index = os.pread(int(words[words.index("--index-fd") + 1]), 1 << 28, 0) if "--index-fd" in words else b""
-image = words[words.index("--image") + 1] if "--image" in words else ""
+frames = words[words.index("--frames-fd") + 1] if "--frames-fd" in words else ""
 print(json.dumps({{
     "words": [os.fsencode(word).hex() for word in words],
     "environment": open("/proc/self/environ", "rb").read().hex(),
     "fds": fds, "index": index.hex(), "pid": os.getpid(),
-    "bundle": open(image, "rb").read().hex() if image else "",
+    "bundle": open("/proc/self/fd/" + frames, "rb").read().hex() if frames else "",
 }}))
 """
 
@@ -81,6 +81,10 @@ class Heard:
         self.fds: dict[str, str] = told["fds"]
         self.index = bytes.fromhex(told["index"])
         self.bundle = bytes.fromhex(told["bundle"])
+
+    def option(self, name: str) -> str:
+        """The value of the option `name`."""
+        return self.words[self.words.index(name.encode()) + 1].decode()
 
 
 class Machine:
@@ -148,10 +152,10 @@ class TestHandover:
     def test_words(self, machine: Machine, image: Path) -> None:
         options = ["--signals", "3", "--store", "/some where", "--fill", "eager", "--verify"]
         heard = machine.start(*options, "--then", "build", "--", image, "a", "--", "--then", b"\xff b", "")
-        fd = heard.words[2]
-        assert heard.words[:4] == [b"@build", b"--index-fd", fd, b"--again"]
-        assert [word.decode() for word in heard.words[4:11]] == options
-        assert heard.words[11:] == [b"--", os.fsencode(image), b"a", b"--", b"--then", b"\xff b", b""]
+        files = ["--image-fd", heard.option("--image-fd"), "--read-as", identity(image.stat())]
+        files += ["--index-fd", heard.option("--index-fd")]
+        assert [word.decode() for word in heard.words[:15]] == ["@build", *files, "--again", *options]
+        assert heard.words[15:] == [b"--", os.fsencode(image), b"a", b"--", b"--then", b"\xff b", b""]
 
     def test_runs_when_nothing_else_is_said(self, machine: Machine, image: Path) -> None:
         assert machine.start("--signals", "0", "--", image).words[0] == b"@run"
@@ -168,8 +172,9 @@ class TestHandover:
 
     def test_nothing_else_is_open(self, machine: Machine, image: Path) -> None:
         heard = machine.start("--", image)
-        index_fd = heard.words[2].decode()
-        assert set(heard.fds) - {"0", "1", "2"} == {index_fd}
+        image_fd, index_fd = heard.option("--image-fd"), heard.option("--index-fd")
+        assert set(heard.fds) - {"0", "1", "2"} == {image_fd, index_fd}
+        assert heard.fds[image_fd] == str(image)
         assert "memfd:tmprun-index" in heard.fds[index_fd]
 
     def test_same_process(self, machine: Machine, image: Path) -> None:
@@ -225,7 +230,7 @@ class TestHandover:
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
         heard = Heard(done)
         assert heard.index == compile_image(str(image)).table
-        assert heard.fds[heard.words[2].decode()].startswith(str(temporary))
+        assert heard.fds[heard.option("--index-fd")].startswith(str(temporary))
         assert not list(temporary.iterdir())
 
 
@@ -439,6 +444,29 @@ class TestChanges:
             ):
                 digest(stream, squashfs.frames, source.seen)
 
+    def test_name_that_leads_elsewhere_by_then(self, machine: Machine, image: Path, tmp_path: Path) -> None:
+        """What was read is used, since that is open; nothing is remembered, of this file or of that."""
+        other = tmp_path / "other"
+        other.write_bytes(b"another file")
+        with Image(str(image)) as opened:
+            os.rename(other, image)
+            assert not opened.settled
+            assert b"--read-as" not in map(os.fsencode, image_options(opened))
+
+    def test_name_of_a_descriptor_that_is_inherited(self, machine: Machine, image: Path) -> None:
+        fd = os.open(image, os.O_RDONLY)
+        os.set_inheritable(fd, True)
+        command = machine.command("--image-fd", str(fd), "--", "a name that leads nowhere")
+        done = subprocess.run(
+            command, env=machine.environment, capture_output=True, check=False, timeout=60, pass_fds=[fd]
+        )
+        os.close(fd)
+        heard = Heard(done)
+        assert heard.index == compile_image(str(image)).table
+        assert heard.option("--image-fd") == str(fd) and heard.fds[str(fd)] == str(image)
+        assert b"--read-as" not in heard.words
+        assert machine.files() == [f".cache/tmprun/v1/image/{compile_image(str(image)).sha256.hex()}.index"]
+
     def test_in_the_data(self, monkeypatch: pytest.MonkeyPatch, image: Path) -> None:
         self.compile_while(monkeypatch, image, lambda: self.write(image, 4096 + 200))
 
@@ -583,6 +611,20 @@ print(*sys.modules)
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     slow = {"typing", "re", "enum", "threading", "dataclasses", "json", "pathlib", "logging", "zstandard", "platform"}
     assert not slow & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("fraction", "age", "fresh"),
+    [(1, 49, True), (1, 51, False), (0, 51, True), (0, 1999, True), (0, 2001, False), (1, -60, False)],
+)
+def test_times_in_whole_seconds_are_coarse(
+    monkeypatch: pytest.MonkeyPatch, fraction: int, age: int, fresh: bool
+) -> None:
+    """`age` in milliseconds; what has no fraction of a second may be of a clock that knows none."""
+    changed = 1_800_000_000 * 10**9 + fraction
+    monkeypatch.setattr(time, "time_ns", lambda: changed + age * 10**6)
+    facts = os.stat_result((0,) * 10, {"st_ctime_ns": changed})
+    assert is_fresh(facts) == fresh
 
 
 def test_settled_means_older_than_a_tick(image: Path) -> None:

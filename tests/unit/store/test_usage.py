@@ -130,7 +130,7 @@ prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=len(sys.argv) 
 
 def test_without_proc_nothing_recent_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "PROCFS_PATH", "/nonexistent")
-    assert usage.look() == (frozenset(), frozenset(), False)
+    assert usage.look() == (frozenset(), frozenset(), False, (float("inf"),))
 
 
 def test_own_process_does_not_count(root: Root) -> None:
