@@ -82,15 +82,14 @@ static int choose(struct gate *gate, struct fault *fault)
 {
 	const struct index *index = &gate->image->index;
 	gate->up_front = malloc(index->head->nodes);
-	gate->held = malloc(index->head->nodes * sizeof *gate->held);
-	if (!gate->up_front || !gate->held)
+	if (!gate->up_front)
 		return FAILED(fault, "no memory to gate with");
-	memset(gate->held, -1, index->head->nodes * sizeof *gate->held);
 	uint64_t smallest = smallest_gated(gate, descriptors());
 	for (uint32_t n = 0; n < index->head->nodes; n++) {
 		bool gated = may_gate(gate, n) && index->nodes[n].size >= smallest;
 		gate->up_front[n] = index->nodes[n].type == NODE_FILE && !gated;
 		gate->gated += gated;
+		gate->shared->nodes[n].held = -1;
 	}
 	return gate->gated ? 0 : FAILED(fault, "nothing to gate");
 }
@@ -128,7 +127,8 @@ static int gate_file(struct skeleton *skeleton, pid_t me, struct place *place, u
 		close(fd);
 		return -1;
 	}
-	gate->held[number] = fd;
+	gate->shared->nodes[number].taker = skeleton->process;
+	gate->shared->nodes[number].held = fd;
 	gate->held_node[fd] = number;
 	return 0;
 }
