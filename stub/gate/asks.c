@@ -3,8 +3,8 @@
 
 #include "base/fault.h"
 #include "base/system.h"
+#include "gate/deadline.h"
 #include "gate/hands.h"
-#include "gate/mode.h"
 #include "image/index.h"
 
 #include <errno.h>
@@ -16,6 +16,15 @@
 static bool has_room(const struct filler *filler, const struct node *node)
 {
 	return filler->job_count - atomic_load(&filler->next_job) + node->b <= filler->job_room;
+}
+
+/* We refuse a file in time: if not even that is done, we do not run, and the app must not either. */
+static void set_deadline(struct filler *filler, uint64_t since)
+{
+	uint64_t deadline = since ? since + filler->patience / 10 * 9 : 0;
+	if (deadline != filler->deadline)
+		deadline_set(deadline);
+	filler->deadline = deadline;
 }
 
 void ask(struct filler *filler, uint32_t number)
@@ -31,6 +40,8 @@ void ask(struct filler *filler, uint32_t number)
 	atomic_store(&filler->asked_at, now_us());
 	filler->opened_at[filler->opened_count] = filler->looked_at;
 	filler->opened[filler->opened_count++] = number;
+	if (!filler->deadline)
+		set_deadline(filler, filler->looked_at);
 	for (uint32_t s = node->a; s < node->a + node->b; s++)
 		if (filler->index->segments[s].frame != HOLE) {
 			atomic_store(&filler->jobs[filler->job_count++ % filler->job_room], s);
@@ -73,9 +84,7 @@ void mind_the_time(struct filler *filler)
 		filler->served++;
 	uint64_t since = filler->served < filler->opened_count ? filler->opened_at[filler->served] : 0;
 	atomic_store(&shared->waiting_since, since);
-	if (!since)
-		return;
-	long allowed = gate_break_time();
-	if (allowed > 0 && now_us() - since > (uint64_t)allowed * 750000)
+	set_deadline(filler, since);
+	if (since && now_us() - since > filler->patience / 4 * 3)
 		hands_report(filler, filler->opened[filler->served], "it takes too long; try again with TMPRUN_FILL=eager");
 }

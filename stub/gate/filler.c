@@ -13,11 +13,13 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "gate/asks.h"
+#include "gate/deadline.h"
 #include "gate/give_up.h"
 #include "gate/guard.h"
 #include "gate/hands.h"
 #include "gate/mode.h"
 #include "gate/refuse.h"
+#include "gate/ties.h"
 #include "gate/trace.h"
 #include "image/index.h"
 #include "store/entry.h"
@@ -47,6 +49,7 @@ enum {
 static _Noreturn void leave(struct filler *filler, bool with_entry)
 {
 	atomic_store(&filler->gate->shared->leaving, true);
+	ties_cut(filler->gate);
 	trace_save(filler->gate->trace, filler->index, filler->opened, filler->opened_count, filler->hot, filler->hot_count);
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
@@ -113,6 +116,11 @@ int filler_prepare(struct filler *filler, struct gate *gate, struct fault *fault
 		order_frames(filler);
 	if (hands_prepare(filler, fault) < 0)
 		return -1;
+	if (ties_open(gate, fault) < 0)
+		return -1;
+	filler->patience = (uint64_t)gate_break_time() * 1000000;
+	if (!deadline_make())
+		return FAILED(fault, "no timer: ", reason_text(errno));
 	if (!spare_make(filler))
 		return BAD_STORE(fault, "cannot gate one file more: ", reason_text(errno));
 	filler->asked_at = filler->looked_at = now_us();
@@ -136,6 +144,7 @@ static void begin_anew(struct filler *filler)
 		continue;
 	filler->opened_count = filler->served = 0;
 	filler->waiting = 0;
+	filler->deadline = 0;
 	filler->has_threads = false;
 	filler->serving = filler->next_hand = 0;
 	filler->next_hot = 0;
@@ -192,12 +201,17 @@ static void inherit(struct filler *filler)
 static void take_over_from(struct filler *filler)
 {
 	prctl(PR_SET_NAME, FILLER_NAME);
-	if (atomic_load(&filler->gate->shared->leaving))
+	if (atomic_load(&filler->gate->shared->leaving)) {
+		ties_cut(filler->gate);
 		_exit(0);
+	}
+	deadline_set(0);
+	ties_own(filler->gate);
 	inherit(filler);
 	guard_spawn(filler, take_over_from);
 	hands_start(filler);
 	ask_all_broken(filler);
+	ties_take(filler->gate);
 	filler_run(filler);
 }
 
@@ -233,6 +247,7 @@ static void housekeeping(struct filler *filler, uint64_t *last_look)
 	if (!filler->has_threads)
 		hands_start(filler);
 	ask_all_broken(filler);
+	ties_take(filler->gate);
 	mind_the_time(filler);
 	bool only_serving = filler->gate->mode == FILL_DEMAND || atomic_load(&filler->stopped) || !filler->has_threads;
 	if (!only_serving || now_us() - *last_look < filler->look_every)
@@ -263,13 +278,16 @@ static void awaited_signals(sigset_t *awaited)
 	sigaddset(awaited, SIGIO);
 	sigaddset(awaited, SIGCHLD);
 	sigaddset(awaited, HANDS_SIGNAL);
+	sigaddset(awaited, DOOR_SIGNAL);
 }
 
 static void heed(struct filler *filler, int signal, const siginfo_t *info)
 {
-	const struct gate *gate = filler->gate;
+	struct gate *gate = filler->gate;
 	if (signal == GATE_SIGNAL && info->si_fd >= 0 && (uint32_t)info->si_fd < gate->held_size && gate->held_node[info->si_fd] != NOBODY)
 		ask(filler, gate->held_node[info->si_fd]);
+	else if (signal == DOOR_SIGNAL)
+		ties_take(gate);
 	else if (signal == SIGIO) /* the queue of notices was full */
 		ask_all_broken(filler);
 }

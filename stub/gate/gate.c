@@ -42,6 +42,8 @@ static int share(struct gate *gate, int report, struct fault *fault)
 	gate->shared->report = report;
 	gate->shared->claim = gate->shared->spare = gate->shared->old = -1;
 	gate->shared->refusing = NOBODY;
+	for (unsigned i = 0; i < TIES_MAX; i++)
+		gate->shared->ties[i].ours = -1;
 	return 0;
 }
 

@@ -74,7 +74,8 @@ static uint32_t descriptors(void)
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * SPARE_DESCRIPTORS)
 		return 0;
-	return files.rlim_cur > MAX_NODES ? MAX_NODES : (uint32_t)files.rlim_cur - SPARE_DESCRIPTORS;
+	rlim_t most = files.rlim_cur > MAX_NODES ? MAX_NODES : files.rlim_cur - SPARE_DESCRIPTORS;
+	return (uint32_t)(most - (most / 4 < 2 * TIES_MAX ? most / 4 : 2 * TIES_MAX));
 }
 
 /* Flag what is made in full up front. When there are more files than descriptors, the largest are gated: they save most. */
@@ -97,13 +98,13 @@ static int choose(struct gate *gate, struct fault *fault)
 /* Threads that share a descriptor table wait for an RCU grace period each time it grows (2 to 20 ms): grow it once, now. */
 static int grow_table(struct gate *gate, struct fault *fault)
 {
-	gate->held_size = gate->gated + 2 * SPARE_DESCRIPTORS;
+	gate->held_size = gate->gated + SPARE_DESCRIPTORS;
 	gate->held_node = malloc(gate->held_size * sizeof *gate->held_node);
 	if (!gate->held_node)
 		return FAILED(fault, "no memory to gate with");
 	memset(gate->held_node, 0xff, gate->held_size * sizeof *gate->held_node);
 	struct rlimit files;
-	int highest = (int)gate->held_size - 1;
+	int highest = (int)gate->held_size + 2 * TIES_MAX - 1;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && (rlim_t)highest >= files.rlim_cur)
 		highest = (int)files.rlim_cur - 1;
 	int grown = dup2(gate->entry_fd, highest);

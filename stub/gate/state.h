@@ -20,6 +20,8 @@
 #define GATE_SIGNAL (SIGRTMIN + 1)
 /* For the main thread: a hand has something to say, or all is there. */
 #define HANDS_SIGNAL SIGUSR1
+/* For it, too: somebody is at the door. */
+#define DOOR_SIGNAL (SIGRTMIN + 2)
 /* For a guard: its filler's main thread has ended. */
 #define GUARD_SIGNAL SIGUSR2
 
@@ -38,6 +40,7 @@ struct gate {
 	uint32_t *held_node;     /* the node of a lease's descriptor */
 	uint32_t held_size;      /* length of held_node: leases have lower numbers */
 	uint32_t gated;          /* how many files are gated */
+	int door;                /* socket at which starts that join hand over their ties */
 	struct gate_shared *shared;
 };
 
@@ -47,6 +50,14 @@ struct gated {
 	_Atomic pid_t taker;      /* who took that lease */
 	_Atomic uint8_t complete; /* its content, mode and time are right */
 };
+
+/* Descriptors of both ends of a tie; `ours` is -1 when there is none. */
+struct tie {
+	_Atomic int ours;
+	int theirs;
+	pid_t app;
+};
+enum { TIES_MAX = 64 };
 
 /* Survives the death of a filler: a mapping shared with the one that takes over. The two have one table of descriptors, so what is
  * said here of those is true for both. */
@@ -63,6 +74,7 @@ struct gate_shared {
 	_Atomic uint32_t refusing; /* the node whose place it is about to take, or has taken in part; NOBODY: none */
 	_Atomic int old;         /* the descriptor of what was there */
 	_Atomic pid_t old_taker;
+	struct tie ties[TIES_MAX];
 	struct gated nodes[];
 };
 
@@ -123,6 +135,8 @@ struct filler {
 	atomic_bool stopped;         /* the background has met a fault: it does no more, and files stay gated */
 
 	uint64_t look_every;         /* microseconds until it is asked again whether anybody uses the tree */
+	uint64_t patience;           /* microseconds that the kernel lets an opener wait */
+	uint64_t deadline;           /* what was set last */
 	pid_t guard;
 };
 
