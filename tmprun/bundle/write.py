@@ -22,7 +22,8 @@ from tmprun.bundle.tar_frames import PlainFrame, tar_frames
 from tmprun.index.decode import decode
 from tmprun.index.encode import encode
 from tmprun.index.nodes import Fixup, Frame, Node, key_of
-from tmprun.index.rules import CODEC_ZSTD, FILE
+from tmprun.index.rules import CODEC_ZSTD
+from tmprun.index.walk import content_size
 
 
 class StoredFrame(NamedTuple):
@@ -59,7 +60,7 @@ def write_bundle(
     offset = len(stub) + -len(stub) % ALIGN
     out.write(stub.ljust(offset, b"\0"))
     hot = list(dict.fromkeys(hot))
-    total = _content_size(root)
+    total = content_size(root)
     frames: list[Frame] = []
     at = done = 0
     with closing(_compressed(tar_frames(root, content, hot, identity), level, threads)) as stream:
@@ -99,15 +100,6 @@ def _compressed(frames: Iterator[PlainFrame], level: int, threads: int) -> Gener
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _content_size(root: Node) -> int:
-    total, todo = 0, [root]
-    while todo:
-        node = todo.pop()
-        total += node.size if node.kind == FILE else 0
-        todo.extend(node.children.values())
-    return total
 
 
 def _json(metadata: dict[str, object]) -> bytes:

@@ -10,7 +10,7 @@ from tmprun.images.files import Files
 from tmprun.images.formats import Head, read_head
 from tmprun.images.image import Image
 from tmprun.images.source import Source
-from tmprun.images.squashfs.tree import Squashfs, read_squashfs
+from tmprun.images.squashfs.tree import Squashfs
 from tmprun.index.encode import encode
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ def _read(image: Image, mark: Callable[[str], None]) -> tuple[Head, Squashfs, by
     try:
         with Pass(image.fd, image.size) as stream:
             head = read_head(source)
-            squashfs = read_squashfs(source, head.payload)
+            squashfs = head.read(source, head.payload)
             mark("tables")
             sha256 = digest(stream, squashfs.frames, source.seen)
     except OSError as error:

@@ -6,8 +6,8 @@ import os
 import stat
 
 from tmprun.errors import BadImage, TmprunError
+from tmprun.images.identity import identity, is_fresh
 from tmprun.images.source import changed
-from tmprun.store.known import identity, is_fresh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import IO
 
 from tmprun.bundle.footer import read_footer
+from tmprun.engine import programs
 from tmprun.errors import BadImage, EngineFailed, TmprunError
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.index.nodes import key_of
-from tmprun.start.handover import front_door
 from tmprun.start.importer import ensure_opened, image_options
-from tmprun.store.entries import Root
+from tmprun.store.shelves import Root
 
 ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")
 
@@ -64,7 +64,7 @@ def _key_of_bundle(fd: int, path: str) -> str:
 
 def roots() -> list[Root]:
     """The roots in the order in which they are tried. TmprunError when the engine does not tell."""
-    door = front_door()
+    door = programs.door()
     done = _run([door, "@roots"], stdout=subprocess.PIPE)
     found = []
     for line in os.fsdecode(done.stdout).splitlines():
@@ -121,7 +121,7 @@ def _ask_about(
     stdout: int,
 ) -> subprocess.CompletedProcess[bytes]:
     # --again: the engine must not ask Python what the image is; we are the answer.
-    command = [front_door(), verb, "--again", *image.options, *options, "--", path, *arguments]
+    command = [programs.door(), verb, "--again", *image.options, *options, "--", path, *arguments]
     return _run(command, descriptors=image.descriptors, fine=fine, stdout=stdout)
 
 

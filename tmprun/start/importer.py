@@ -13,6 +13,7 @@ import os
 import sys
 
 from tmprun.clock import Clock, debugging
+from tmprun.elf.machines import runs
 from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.images.compile import Compiled, compile_opened, sha256_of
 from tmprun.images.formats import read_head
@@ -31,7 +32,6 @@ _ALONE = ("--verify",)
 # microseconds.
 _SWITCH = 0.0002
 # Machines that also run the programs of others.
-_ALSO_RUNS = {"x86_64": ("i386",), "aarch64": ("armhf",)}
 
 
 class Known:
@@ -168,7 +168,7 @@ def _say_waiting() -> None:
 def _check_machine(machine: str) -> None:
     """Refuse an image for another machine, unless that runs its programs too or an emulator is registered."""
     here = os.uname().machine
-    if machine == here or machine in _ALSO_RUNS.get(here, ()):
+    if runs(machine, here):
         return
     emulated = {"armhf": "arm"}.get(machine, machine)
     if os.path.exists(f"/proc/sys/fs/binfmt_misc/qemu-{emulated}"):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 
 from tmprun.errors import BadImage, TmprunError
 from tmprun.index.decode import decode
+from tmprun.store import layout
 from tmprun.store.draft import Draft, begin
 
 TYPE_CHECKING = False
@@ -21,46 +21,21 @@ if TYPE_CHECKING:
     from typing import Self
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# File times move in ticks of up to 10 ms. Where they are whole seconds (ext4 with inodes of 128 bytes) or two of them
-# (FAT) they show no fraction.
-_FRESH_NS = 50_000_000
-_COARSE_FRESH_NS = 2_000_000_000
 _NOWHERE = -1  # instead of a directory: every call that is relative to it fails with EBADF
 _HEX = frozenset("0123456789abcdef")
 
 
-def identity(facts: os.stat_result) -> str:
-    """The identity of the file that `facts` are about: DEV-INO-SIZE-MTIME-CTIME, hexadecimal, times in nanoseconds."""
-    parts = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-    return "-".join(f"{part & 0xFFFFFFFFFFFFFFFF:x}" for part in parts)
-
-
-def is_fresh(facts: os.stat_result) -> bool:
-    """Whether the file was changed so shortly ago that it could change again without its times showing it."""
-    limit = _FRESH_NS if facts.st_ctime_ns % 1_000_000_000 else _COARSE_FRESH_NS
-    return 0 <= time.time_ns() - facts.st_ctime_ns < limit
-
-
-def place() -> str | None:
-    """The disk cache's directory; None when the environment names none."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if base.startswith("/"):
-        return f"{base}/tmprun"
-    home = os.environ.get("HOME", "")
-    return f"{home}/.cache/tmprun" if home.startswith("/") and home != "/" else None
-
-
 def open_cache() -> Cache:
     """The disk cache, made when missing. When there is none that we may use: one that has nothing and keeps nothing."""
-    path = place()
+    path = layout.cache()
     opened: list[int] = []
     try:
         if path is not None:
             _make(os.path.dirname(path))  # one level, as ~/.cache: more than that is not ours to make
             _make(path)
             opened.append(_open_ours(path))
-            opened.append(_enter(opened[0], "v1"))
-            opened += [_enter(opened[1], "image"), _enter(opened[1], "known")]
+            opened.append(_enter(opened[0], layout.VERSION))
+            opened += [_enter(opened[1], layout.IMAGES), _enter(opened[1], layout.KNOWN)]
             return Cache(os.dup(opened[2]), os.dup(opened[3]))
     except OSError:
         pass

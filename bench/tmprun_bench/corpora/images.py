@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tmprun.bundle import copies, footer, tar_frames, write
 from tmprun.bundle.footer import ALIGN, FOOTER, read_footer, read_index
-from tmprun.engine.stubs import stub_for
+from tmprun.engine.programs import stub_for
 from tmprun.images.formats import read_head
 from tmprun.images.source import Source
 from tmprun.index import encode, nodes, rules

@@ -16,7 +16,7 @@ from kit.surroundings import ALONE
 
 from tmprun.bundle.footer import read_footer, read_index
 from tmprun.bundle.write import write_bundle
-from tmprun.engine.stubs import stub_for
+from tmprun.engine.programs import stub_for
 from tmprun.index.decode import decode
 from tmprun.index.nodes import Fixup, Index, Node
 from tmprun.index.rules import AT_END, FIXUP_SCRIPT

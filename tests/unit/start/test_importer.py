@@ -20,11 +20,12 @@ from kit.foreign_images import head, mksquashfs, sample_tree, write_image
 from kit.store_layout import as_user
 from kit.trees import below
 
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
-from tmprun.images import compile as foreign
+from tmprun.images import formats
 from tmprun.images.digests import Pass, digest
 from tmprun.images.formats import read_head
+from tmprun.images.identity import identity, is_fresh
 from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.images.squashfs.tree import Squashfs, read_squashfs
@@ -33,8 +34,7 @@ from tmprun.index.rules import HEADER
 from tmprun.start import importer
 from tmprun.start.handover import Environment
 from tmprun.start.importer import compile_image, ensure_known, image_options
-from tmprun.store import known
-from tmprun.store.known import identity, open_cache
+from tmprun.store.known import open_cache
 
 REPO = str(Path(__file__).resolve().parents[3])
 SETTLE = 0.06  # seconds after which a file's times are old enough to be trusted
@@ -42,8 +42,8 @@ SETTLE = 0.06  # seconds after which a file's times are old enough to be trusted
 DRIVER = f"""
 import sys
 sys.path.insert(0, {REPO!r})
-from tmprun.engine import programs as engine
-engine.ENGINE = sys.argv[1]
+from tmprun.engine import programs
+programs.ENGINE = sys.prefix = sys.argv[1]  # and not where this Python has an installed one
 from tmprun.start.importer import main
 main(sys.argv[2:])
 """
@@ -98,7 +98,7 @@ class Machine:
         door.parent.mkdir(parents=True)
         door.write_text(PROBE)
         door.chmod(0o755)
-        (door.parent / "stub").symlink_to(Path(engine.ENGINE) / platform.machine() / "stub")
+        (door.parent / "stub").symlink_to(Path(programs.ENGINE) / platform.machine() / "stub")
         self.environment = {b"HOME": os.fsencode(self.home)}
 
     @property
@@ -152,7 +152,7 @@ class TestHandover:
     def test_words(self, machine: Machine, image: Path) -> None:
         options = ["--signals", "3", "--store", "/some where", "--fill", "eager", "--verify"]
         heard = machine.start(*options, "--then", "build", "--", image, "a", "--", "--then", b"\xff b", "")
-        files = ["--image-fd", heard.option("--image-fd"), "--read-as", known.identity(image.stat())]
+        files = ["--image-fd", heard.option("--image-fd"), "--read-as", identity(image.stat())]
         files += ["--index-fd", heard.option("--index-fd")]
         assert [word.decode() for word in heard.words[:15]] == ["@build", *files, "--again", *options]
         assert heard.words[15:] == [b"--", os.fsencode(image), b"a", b"--", b"--then", b"\xff b", b""]
@@ -418,7 +418,7 @@ class TestChanges:
             change()
             return found
 
-        monkeypatch.setattr(foreign, "read_squashfs", read_then_change)
+        monkeypatch.setattr(formats.FORMATS[0], "read", read_then_change)
         with pytest.raises(BadImage, match="changed while it was read"):
             compile_image(str(image))
 
@@ -622,12 +622,12 @@ def test_times_in_whole_seconds_are_coarse(
 ) -> None:
     """`age` in milliseconds; what has no fraction of a second may be of a clock that knows none."""
     changed = 1_800_000_000 * 10**9 + fraction
-    monkeypatch.setattr(known.time, "time_ns", lambda: changed + age * 10**6)
+    monkeypatch.setattr(time, "time_ns", lambda: changed + age * 10**6)
     facts = os.stat_result((0,) * 10, {"st_ctime_ns": changed})
-    assert known.is_fresh(facts) == fresh
+    assert is_fresh(facts) == fresh
 
 
 def test_settled_means_older_than_a_tick(image: Path) -> None:
-    assert not known.is_fresh(image.stat())
+    assert not is_fresh(image.stat())
     os.utime(image)
-    assert known.is_fresh(image.stat())
+    assert is_fresh(image.stat())
