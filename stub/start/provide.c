@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "gate/mode.h"
 #include "start/build.h"
+#include "start/file_limit.h"
 #include "store/roots.h"
 
 #include <string.h>
@@ -55,6 +56,9 @@ int provide(const struct request *request, struct image *image, struct entry *en
 		return 0;
 	if (request_load_opened(request, image, fault) < 0)
 		return -1;
+	struct file_limit limit;
+	if (file_limit_lift(&limit, &image->index, fault) < 0)
+		return -1;
 	/* What we make has the modes that we say, whatever the caller's mask; the app gets the caller's back. */
 	mode_t mask = umask(0);
 	int result = build_somewhere(request, &roots, image, entry, fault);
@@ -63,5 +67,6 @@ int provide(const struct request *request, struct image *image, struct entry *en
 		result = build_somewhere(request, &roots, image, entry, fault);
 	}
 	umask(mask);
+	file_limit_put_back(&limit);
 	return result;
 }
