@@ -21,16 +21,15 @@ enum { TMPFS_MAGIC = 0x01021994 };
 /* Left free beside a tree, for the app and everybody else. */
 enum { RESERVE = 16 << 20 };
 
-#define ANY ((struct root){.only_tmpfs = false})
-#define ONLY_TMPFS ((struct root){.only_tmpfs = true})
-#define OF_THE_USER ((struct root){.make_above = true})
+enum kind { ANY, ONLY_TMPFS, OF_THE_USER };
 
-static void add(struct roots *roots, const char *parent, const char *name, struct root kind)
+static void add(struct roots *roots, const char *parent, const char *name, enum kind kind)
 {
 	if (!parent || roots->count == ROOTS_MAX)
 		return;
 	struct root *root = &roots->list[roots->count];
-	*root = kind;
+	root->only_tmpfs = kind == ONLY_TMPFS;
+	root->make_above = kind == OF_THE_USER;
 	if (join(root->path, sizeof root->path, parent, name, (char *)NULL))
 		roots->count++;
 }
@@ -57,11 +56,14 @@ static void mark_runtime(struct roots *roots, const struct environment *environm
 
 bool roots_cache(struct root *root, const struct environment *environment)
 {
-	struct roots one = {0};
-	add_cache(&one, environment);
-	mark_runtime(&one, environment);
-	*root = one.list[0];
-	return one.count == 1;
+	/* A list is large, and the caller may have a small stack. */
+	CLEANUP(free_pointer) struct roots *one = zeroed(1, sizeof *one);
+	if (!one)
+		return false;
+	add_cache(one, environment);
+	mark_runtime(one, environment);
+	*root = one->list[0];
+	return one->count == 1;
 }
 
 static void add_chosen(struct roots *roots, const char *chosen)
