@@ -233,6 +233,8 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (attempt && !unlocked)
 			entry_clear(shelves, key); /* whoever was to fill it is gone already */
+		if (attempt)
+			building->mode = FILL_EAGER;
 		if (build_best(building, fault) < 0)
 			return -1;
 		if (entry_take(building->root, shelves->tree, key, entry))

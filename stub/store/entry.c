@@ -6,6 +6,9 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "store/chain.h"
+#include "store/tie.h"
+#include "store/users.h"
 #include "store/watch.h"
 #include "tree/interpreters.h"
 #include "tree/remove.h"
@@ -50,8 +53,10 @@ int entry_take(const struct root *root, int trees, const char *key, struct entry
 	if (lease < 0 || fstatat(trees, key, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != opened.st_ino ||
 	    named.st_dev != opened.st_dev)
 		return 0;
-	/* Complete and untouched; or being filled, when every open waits for its own file. */
-	if (!watch_holds(entry_fd) && !entry_is_filling(entry_fd)) {
+	/* Complete and untouched; or being filled, when every open waits for its own file. Who filled it may have left meanwhile,
+	 * since it is complete. */
+	CLEANUP(close_fd) int tie = -1;
+	if (!watch_holds(entry_fd) && (!entry_is_filling(entry_fd) || tie_make(entry_fd, &tie) < 0) && !watch_holds(entry_fd)) {
 		debug_log("the tree in ", root->path, " is not as it was published", (char *)NULL);
 		return 0;
 	}
@@ -59,7 +64,8 @@ int entry_take(const struct root *root, int trees, const char *key, struct entry
 		return 0;
 	futimens(lease, NULL); /* its last use, for prune */
 	taken->lease = lease;
-	lease = -1;
+	taken->tie = tie;
+	lease = tie = -1;
 	return 1;
 }
 
@@ -158,7 +164,7 @@ void entry_discard(struct entry *entry, const char *identity)
 		return;
 	struct fault ignored = {0};
 	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
-	CLEANUP(close_fd) int root = open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(close_fd) int root = chain_open(base, &ignored);
 	if (root < 0 || shelves_open(&shelves, root, &ignored) < 0)
 		return;
 	entry_clear(&shelves, key);
@@ -200,4 +206,5 @@ void entry_remove(int entry_fd, const char *key)
 void entry_release(struct entry *entry)
 {
 	close_fd(&entry->lease);
+	close_fd(&entry->tie);
 }

@@ -20,6 +20,7 @@ enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1 };
 #define ENTRY_LEASE "lease"
 #define ENTRY_WATCH "watch"
 #define ENTRY_FILLER "filler"
+#define ENTRY_DOOR "door"
 
 /* The shelves that a build uses, as descriptors. */
 struct shelves {

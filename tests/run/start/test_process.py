@@ -222,3 +222,11 @@ def test_nothing_of_ours_outlives_the_app(harness: Harness, start: Start) -> Non
     time.sleep(0.05)
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize("fill", ["eager", "background", "demand"])
+def test_small_stack(harness: Harness, large_app: App, fill: str) -> None:
+    """A limit for the stack is the app's own; what unpacks it needs less than any app."""
+    command = ["prlimit", f"--stack={128 << 10}", harness.door, large_app.bundle, "probe:report"]
+    report = harness.run(*command, env={"TMPRUN_FILL": fill}).report()
+    assert [resource.RLIMIT_STACK, str(128 << 10), str(128 << 10)] in report["limit"]
