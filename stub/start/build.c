@@ -7,6 +7,7 @@
 #include "gate/gate.h"
 #include "gate/state.h"
 #include "store/layout.h"
+#include "store/room.h"
 #include "store/watch.h"
 #include "tree/fill.h"
 #include "tree/interpreters.h"
@@ -117,6 +118,7 @@ struct building {
 	const struct image *image;
 	const struct request *request;
 	enum fill_mode mode;
+	bool all;                  /* of what room there is, and not a store's share alone */
 	char key[KEY_LENGTH + 1];  /* the entry's name */
 	struct retarget retarget;
 };
@@ -193,10 +195,29 @@ static int build(const struct building *building, struct fault *fault)
 	return result;
 }
 
+static int make_room(const struct building *building, bool on_demand, struct fault *fault)
+{
+	struct room room = room_of(&building->image->index, on_demand);
+	return room_make(building->root, building->shelves, building->key, &room, building->all, fault);
+}
+
+/* Room for everything; where no root has that, and filling on demand is asked for, for what is there before the app starts. */
+static int make_enough_room(const struct building *building, struct fault *fault)
+{
+	struct fault ignored = {0};
+	if (make_room(building, false, fault) == 0)
+		return 0;
+	if (building->mode != FILL_DEMAND || !(building->all || building->root->chosen) || make_room(building, true, &ignored) < 0)
+		return -1;
+	*fault = (struct fault){0};
+	return 0;
+}
+
 /* Gated if that is asked for; wherever that fails, everything first. */
 static int build_best(struct building *building, struct fault *fault)
 {
 	struct fault reason = {0};
+	bool on_demand = building->mode == FILL_DEMAND; /* so there may be no room for more */
 	building->mode = gate_choose(building->mode, &building->image->index, building->shelves->version);
 	if (building->mode != FILL_EAGER) {
 		if (build(building, &reason) == 0)
@@ -204,6 +225,8 @@ static int build_best(struct building *building, struct fault *fault)
 		debug_log("unpacking everything first: ", reason.text, (char *)NULL);
 		building->mode = FILL_EAGER;
 	}
+	if (on_demand && make_room(building, false, fault) < 0)
+		return -1;
 	return build(building, fault);
 }
 
@@ -222,10 +245,7 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 		entry_clear(shelves, key);
 		sweep_stage(shelves, key);
 	}
-	/* The nodes, and the entry's own files and directories. */
-	uint64_t inodes = (uint64_t)building->image->index.head->nodes + 8;
-	if (root_has_room(building->root, shelves->version, building->image->index.head->content_size + building->image->index.size, inodes,
-			  fault) < 0)
+	if (make_enough_room(building, fault) < 0)
 		return -1;
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (attempt && !unlocked)
@@ -238,14 +258,15 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	return BAD_STORE(fault, "what was unpacked there is gone again at once");
 }
 
-int build_provide(const struct request *request, const struct root *root, const struct image *image, enum fill_mode mode,
+int build_provide(const struct request *request, const struct root *root, const struct image *image, struct manner manner,
 		  struct entry *entry, struct fault *fault)
 {
 	CLEANUP(close_fd) int fd = root_open(root, true, fault);
 	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
 	if (fd < 0 || !root_allows_programs(fd, fault) || shelves_open(&shelves, fd, fault) < 0)
 		return -1;
-	struct building building = {.root = root, .shelves = &shelves, .image = image, .request = request, .mode = mode};
+	struct building building = {
+		.root = root, .shelves = &shelves, .image = image, .request = request, .mode = manner.mode, .all = manner.all};
 	char stamps[STAMPS_SIZE];
 	stamps_take(&image->index, stamps);
 	retarget_plan(&building.retarget, &image->index, root->path, building.key);

@@ -23,9 +23,14 @@ enum { OVERFLOW_USER = 65534 };
 /* Left free beside a tree, for the app and everybody else. */
 enum { RESERVE = 16 << 20 };
 
+/* A store's share: half of its file system, and on a tmpfs no more than a quarter of the memory, which is half of what a
+ * tmpfs is given by default. The rest is the app's own, and everybody's. (tmprun/prune.py has the same.) */
+enum { SHARE_OF_SPACE = 2, SHARE_OF_MEMORY = 4 };
+
 #define ANY ((struct root){.only_tmpfs = false})
 #define ONLY_TMPFS ((struct root){.only_tmpfs = true})
 #define OF_THE_USER ((struct root){.make_above = true})
+#define CHOSEN ((struct root){.make_above = true, .chosen = true})
 
 static void add(struct roots *roots, const char *parent, const char *name, struct root kind)
 {
@@ -70,9 +75,9 @@ static void add_chosen(struct roots *roots, const char *chosen)
 {
 	char here[PATH_MAX];
 	if (chosen[0] == '/')
-		add(roots, chosen, "", OF_THE_USER);
+		add(roots, chosen, "", CHOSEN);
 	else if (getcwd(here, sizeof here) && join(here + strlen(here), sizeof here - strlen(here), "/", chosen, (char *)NULL))
-		add(roots, here, "", OF_THE_USER);
+		add(roots, here, "", CHOSEN);
 }
 
 static void add_usual(struct roots *roots, const struct environment *environment, bool extract_and_run)
@@ -222,4 +227,20 @@ int root_has_room(const struct root *root, int fd, uint64_t bytes, uint64_t inod
 		return BAD_STORE(fault, "too few inodes");
 	uint64_t memory = tmpfs ? memory_available() : UINT64_MAX;
 	return memory < need + RESERVE ? no_room(fault, "too little memory", memory, need + RESERVE) : 0;
+}
+
+uint64_t root_share(int fd)
+{
+	struct statvfs fs;
+	if (fstatvfs(fd, &fs) < 0 || !fs.f_blocks)
+		return UINT64_MAX;
+	uint64_t space = (uint64_t)fs.f_blocks * fs.f_frsize / SHARE_OF_SPACE;
+	uint64_t memory = root_is_tmpfs(fd) ? memory_ours() / SHARE_OF_MEMORY : UINT64_MAX;
+	return space < memory ? space : memory;
+}
+
+uint64_t root_taken(int fd)
+{
+	struct statvfs fs;
+	return fstatvfs(fd, &fs) < 0 ? 0 : (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
 }

@@ -13,7 +13,7 @@ from tmprun import known, store, usage
 from tmprun.audit import Finding, audit
 from tmprun.cli.output import complain, say, say_json, say_raw
 from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, table
-from tmprun.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory
+from tmprun.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory, default_shares
 from tmprun.prune import prune as prune_stores
 from tmprun.store import Entry, KnownImage
 from tmprun.verbs import build, roots
@@ -79,12 +79,14 @@ def prune(
 ) -> None:
     """Remove what was not used for the longest time, and what killed processes left.
 
-    Without options: until all together take no more than 10 GB, and those in memory no more than a quarter of it. What
-    is in use stays.
+    Without options: until all together take no more than 10 GB, those in memory no more than a quarter of it, and those
+    of one store no more than half of its file system. What is in use stays.
     """
     size = parse_size(max_size) if max_size else DEFAULT_SIZE
     age = parse_age(older_than) if older_than else None
-    report = prune_stores(roots(), Limits(size, default_memory(), age, alone), dry_run=dry_run)
+    places = roots()
+    limits = Limits(size, default_memory(), age, alone, default_shares(places))
+    report = prune_stores(places, limits, dry_run=dry_run)
     _tell(report, as_json=as_json, dry_run=dry_run)
 
 
