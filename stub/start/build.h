@@ -12,6 +12,7 @@
 /* How a tree is to be made. */
 struct manner {
 	enum fill_mode mode;
+	bool anew; /* what is there is not to be used, though it looks whole */
 	bool all; /* it may have all the room there is, and not only a store's share */
 };
 

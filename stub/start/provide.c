@@ -43,13 +43,13 @@ static int build_in(const struct roots *roots, const struct request *request, co
 }
 
 /* Within a store's share if any root has it, else wherever there is room at all. */
-static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, struct entry *entry,
-			   struct fault *fault)
+static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, bool anew,
+			   struct entry *entry, struct fault *fault)
 {
 	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);
 	if (mode < 0)
 		return FAILED(fault, "unknown way to fill it; TMPRUN_FILL and --fill know auto, eager, background and demand");
-	struct manner manner = {.mode = (enum fill_mode)mode};
+	struct manner manner = {.mode = (enum fill_mode)mode, .anew = anew};
 	if (build_in(roots, request, image, manner, entry, fault) == 0)
 		return 0;
 	if (fault->kind != FAULT_STORE)
@@ -71,10 +71,10 @@ int provide(const struct request *request, struct image *image, struct entry *en
 		return -1;
 	/* What we make has the modes that we say, whatever the caller's mask; the app gets the caller's back. */
 	mode_t mask = umask(0);
-	int result = build_somewhere(request, &roots, image, entry, fault);
+	int result = build_somewhere(request, &roots, image, false, entry, fault);
 	if (result == 0 && request->verify && !request->same(image, entry->tree)) {
 		entry_discard(entry, NULL);
-		result = build_somewhere(request, &roots, image, entry, fault);
+		result = build_somewhere(request, &roots, image, true, entry, fault);
 	}
 	umask(mask);
 	return result;

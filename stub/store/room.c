@@ -106,16 +106,6 @@ static void look_around(struct search *search)
 			consider(search, name);
 }
 
-/* What somebody had to leave in the trash because it was in use. */
-static void empty_trash(const struct search *search)
-{
-	CLEANUP(close_fd) int trash = openat(search->shelves->trash, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct listing listing = {.fd = trash};
-	for (const char *name; trash >= 0 && (name = listing_next(&listing));)
-		if (is_key(name, strchr(name, '.') ? strchr(name, '.') - name : 0))
-			entry_dispose(trash, name);
-}
-
 /* Whether it would fit if all of them were gone. */
 static bool is_worth_it(const struct search *search)
 {
@@ -157,7 +147,6 @@ int room_make(const struct root *root, const struct shelves *shelves, const char
 	/* What everybody has there is more than what we have: mostly there is no need to look any further. */
 	if (fits(&search, root_taken(shelves->version), &reason) == 0)
 		return 0;
-	empty_trash(&search);
 	look_around(&search);
 	for (;;) {
 		uint64_t taken = root_taken(shelves->version); /* a tree that is filled on demand takes less than it says */
