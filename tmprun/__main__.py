@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 
-from tmprun import engine
 from tmprun.cli.output import complain
+from tmprun.engine import programs as engine
 from tmprun.errors import TmprunError
-from tmprun.handover import become, initial_environment
+from tmprun.start.handover import become, initial_environment
 
 
 def main() -> int:

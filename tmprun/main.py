@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tmprun import engine
+from tmprun.engine import programs as engine
 
 
 def main(door: str = "") -> int:
@@ -14,7 +14,7 @@ def main(door: str = "") -> int:
     """
     engine.started_by = door
     if sys.argv[1:2] == ["@import"]:
-        from tmprun import importer
+        from tmprun.start import importer
 
         importer.main(sys.argv[2:])
     try:

@@ -215,13 +215,15 @@ static void take_over_from(struct filler *filler)
 	filler_run(filler);
 }
 
-/* The last descriptor of the lease is closed, and nobody stands in the tree: nobody will ever open a file of it. When that
+/* The last descriptor of the lease is closed, and nobody uses the tree: nobody will ever open a file of it. When that
  * is so the lock is kept to the end, so that no other start can join. */
 static bool deserted(struct filler *filler)
 {
+	pid_t ours[] = {getpid(), filler->guard, 0};
 	if (!claim_take(filler))
 		return false;
-	if (filler_users(filler, NULL, NULL) == 0)
+	/* Who joined from another PID namespace cannot be seen, but for his lease. */
+	if (entry_use(filler->gate->entry_fd, filler->gate->key, false, ours) == USE_NONE)
 		return true;
 	claim_let_go(filler);
 	/* A look through all processes is not cheap: less and less often, as long as somebody is there. */

@@ -54,8 +54,7 @@ int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *
 	size_t mark = sizeof deleted - 1, end = (size_t)length;
 	if (end > mark && memcmp(path + end - mark, deleted, mark) == 0)
 		end -= mark;
-	path[end] = '/';
-	path[end + 1] = '\0';
+	path[end] = '\0';
 	return users_each(path, ours, act, context);
 }
 
@@ -82,20 +81,28 @@ void claim_let_go(struct filler *filler)
 	atomic_store(&filler->gate->shared->claim, -1);
 }
 
+/* Whether nobody is left, and nobody can come. */
+static bool end_users(struct filler *filler, struct last_words *words)
+{
+	if (filler_users(filler, end_process, words) != 0 || !claim_take(filler))
+		return false;
+	if (filler_users(filler, NULL, NULL) == 0)
+		return true;
+	claim_let_go(filler);
+	return false;
+}
+
 void give_up(struct filler *filler, const char *why)
 {
 	struct last_words words = {.text = why};
+	int round = 0;
 	/* Again, since one that was just being forked may have been missed. */
-	for (int round = 0; round < ROUNDS; round++) {
+	while (round < ROUNDS && !end_users(filler, &words)) {
 		atomic_fetch_add(&filler->gate->shared->beat, 1);
-		if (filler_users(filler, end_process, &words) == 0 && claim_take(filler)) {
-			if (filler_users(filler, NULL, NULL) == 0)
-				break;
-			claim_let_go(filler);
-		}
 		usleep(ROUND_US);
+		round++;
 	}
-	if (filler_users(filler, NULL, NULL) != 0)
+	if (round == ROUNDS)
 		return;
 	atomic_store(&filler->gate->shared->leaving, true);
 	entry_remove(filler->gate->entry_fd, filler->gate->key);

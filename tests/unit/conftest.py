@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from packing import script
-from store_layout import store_in_memory
+from kit.packing import script
+from kit.store_layout import store_in_memory
 
-from tmprun import stubs
-from tmprun.store import Root
+from tmprun.engine import stubs
+from tmprun.store.entries import Root
 
 STUB_SOURCE = '__attribute__((section(".upd_info"), used)) const char update[1024]; void _start(void) { for (;;); }'
 

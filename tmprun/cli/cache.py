@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from tmprun import known, store, usage
-from tmprun.audit import Finding, audit
 from tmprun.cli.output import complain, say, say_json, say_raw
 from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, table
-from tmprun.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory
-from tmprun.prune import prune as prune_stores
-from tmprun.store import Entry, KnownImage
-from tmprun.verbs import build, roots
+from tmprun.report.audit import Finding, audit
+from tmprun.start.ask_engine import build, roots
+from tmprun.store import entries as store
+from tmprun.store import known, usage
+from tmprun.store.entries import Entry, KnownImage
+from tmprun.store.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory
+from tmprun.store.prune import prune as prune_stores
 
 DAMAGED = 1
 SHORT = 12  # so much of a key tells it from the others

@@ -10,15 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from tmprun import __version__, host
+from tmprun import __version__
 from tmprun.cli.output import say, say_json
+from tmprun.engine.stubs import ENGINE
 from tmprun.errors import EngineFailed, TmprunError
-from tmprun.handover import front_door
-from tmprun.host import Host
+from tmprun.host import look as host
+from tmprun.host.look import Host
 from tmprun.human import one_line, size_text, table
-from tmprun.store import Root
-from tmprun.stubs import ENGINE
-from tmprun.verbs import roots
+from tmprun.start.ask_engine import roots
+from tmprun.start.handover import front_door
+from tmprun.store.entries import Root
 
 CANNOT_START = 1
 
