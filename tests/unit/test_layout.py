@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tmprun"
 LAYERS = {"errors": 0, "index": 1, "images": 2, "output": 4, "cli": 4, "main": 5}
 REST = 3
 # Small facts that stand alone: anyone may use them, they use nothing but errors.
-ALONE = {"clock", "desktop", "draft", "human", "memory", "pyc", "removal", "sections", "usage"}
+ALONE = {"clock", "desktop", "draft", "human", "memory", "missing", "pyc", "removal", "sections", "usage"}
 
 SLOW = {
     "argparse",
