@@ -7,11 +7,13 @@
 
 #include "store/layout.h"
 #include "store/roots.h"
+#include "store/users.h"
 
 /* A published entry that we hold a lease on. */
 struct entry {
 	char tree[PATH_MAX]; /* absolute path of the AppDir */
 	int lease;           /* shared lock; inherited by the app */
+	int tie;             /* to those who fill it; -1: it is complete, or they have none left; inherited by the app */
 	bool bare;           /* the machine has nothing at the path of an interpreter that the image brings */
 };
 
@@ -28,10 +30,21 @@ void entry_discard(struct entry *entry, const char *identity);
 
 void entry_release(struct entry *entry);
 
-/* Take what has that key out of sight, and delete it unless somebody uses it. */
+/* Whether a process uses the open entry that is called `name`, its lease not asked for (store/users.h). `everywhere`: also
+ * somebody in another PID namespace, which only time tells. */
+enum use entry_use(int entry_fd, const char *name, bool everywhere, const pid_t *except);
+
+/* Remove the open entry with that key from the open shelf `trees`, in the order of docs/store.md, "Removing": false when that
+ * cannot be, because it is in use, or perhaps in use, or being built, or there is another one by now. Never waits. */
+bool entry_retire(int trees, const char *key, int entry_fd, bool everywhere, const pid_t *except);
+
+/* Delete the entry `name` on an open shelf where no start looks for it, unless it is in use: whether it is gone. */
+bool entry_dispose(int shelf, const char *name);
+
+/* Take what has that key out of sight, and delete it unless somebody uses it. The caller has the build lock. */
 void entry_clear(const struct shelves *shelves, const char *key);
 
-/* The same for an open entry with that key, whoever uses it, unless another one is there by now. */
+/* Delete the open entry with that key, whoever uses it; not while somebody builds it anew. */
 void entry_remove(int entry_fd, const char *key);
 
 /* Whether a filler is at work in the open entry. */

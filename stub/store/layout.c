@@ -80,11 +80,6 @@ bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1
 	return true;
 }
 
-void layout_trashed(const char *name, char out[TRASHED_SIZE])
-{
-	join(out, TRASHED_SIZE, "/" VERSION "/" TRASH "/", name, below_key, (char *)NULL);
-}
-
 static ssize_t read_link(int root, const char *shelf, const char *identity, char *out, size_t size)
 {
 	char name[IDENTITY_SIZE + 16];
@@ -107,14 +102,23 @@ int layout_open_trash(int trees)
 	return openat(trees, "../" TRASH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+int layout_open_lock(int trees, const char *key)
+{
+	char path[NAME_SIZE + 16];
+	join(path, sizeof path, "../" LOCK "/", key, (char *)NULL);
+	return openat(trees, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size)
 {
 	return read_link(root, VERSION "/" KNOWN, identity, out, size);
 }
 
-bool layout_image(const char *root, const char *name, char out[PATH_MAX])
+int layout_open_image(int root, const char *name)
 {
-	return join(out, PATH_MAX, root, "/" VERSION "/" IMAGE "/", name, (char *)NULL);
+	char path[NAME_SIZE + 16];
+	join(path, sizeof path, VERSION "/" IMAGE "/", name, (char *)NULL);
+	return openat(root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
 void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX])

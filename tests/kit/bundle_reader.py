@@ -8,9 +8,11 @@ from pathlib import Path
 
 import zstandard
 
-from tmprun.bundle.write import Footer, read_footer, read_index
+from tmprun.bundle.footer import Footer, read_footer, read_index
 from tmprun.errors import BadImage
-from tmprun.index.encode import FILE, HOLE, Index, Node, decode
+from tmprun.index.decode import decode
+from tmprun.index.nodes import Index, Node
+from tmprun.index.rules import FILE, HOLE
 
 
 class Bundle:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import zstandard
 
-from tmprun.index.encode import CODEC_ZSTD, DIRECTORY, FILE, SYMLINK, Frame, Node, encode
+from tmprun.index.encode import encode
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, SYMLINK
 
 ALIGN = 4096
 STUB = b"where a stub would be".ljust(ALIGN, b"\0")

@@ -15,7 +15,8 @@ from pathlib import Path
 import zstandard
 
 from kit.trees import Entry, below
-from tmprun.index.encode import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK, Index, Node
+from tmprun.index.nodes import Index, Node
+from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK
 
 COMPRESSORS = ("gzip", "zstd", "xz", "lz4", "lzo")
 X86_64 = 62

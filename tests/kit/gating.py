@@ -16,7 +16,7 @@ from pathlib import Path
 from kit.apps import SETTLED, noise, write
 from kit.harness import Harness, wait_until
 from kit.trees import below
-from tmprun.index.encode import decode
+from tmprun.index.decode import decode
 from tmprun.pack.pack import pack
 
 READER_SOURCE = Path(__file__).parent.parent / "probe" / "reader.c"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tmprun.engine.stubs import ENGINE
+from tmprun.engine.programs import ENGINE
 
 Word = str | bytes | os.PathLike[str]
 
@@ -171,7 +171,7 @@ class Harness:
 
 def engine(program: str) -> Path:
     """One of the engine's programs, as the package brings it."""
-    path = ENGINE / os.uname().machine / program
+    path = Path(ENGINE, os.uname().machine, program)
     assert path.is_file(), f"{path} is missing: build the engine first (make engine)"
     return path
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from kit.surroundings import IN_CONTAINER
-from tmprun.store.entries import Root
 from tmprun.store.prune import Limits
+from tmprun.store.shelves import Root
 
 EVERYTHING = Limits(size=0, memory=0, alone=IN_CONTAINER)
 NOTHING = Limits(size=1 << 60, memory=1 << 60, alone=IN_CONTAINER)

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from tmprun_bench import pictures, stored
-from tmprun_bench.quantities import quantity
-from tmprun_bench.results import Comparison, Result
-from tmprun_bench.summary import summarise
+from tmprun_bench import pictures
+from tmprun_bench.measure.results import Comparison, Result
+from tmprun_bench.measure.summary import summarise
+from tmprun_bench.report import stored
+from tmprun_bench.report.quantities import quantity
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from tmprun.index.encode import Node
+from tmprun.index.nodes import Node
 
 Content = Callable[[Node], Iterable[bytes]]
 Identity = Callable[[Node], Hashable]

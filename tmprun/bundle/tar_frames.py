@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from tmprun.bundle.copies import Content, Copies, Identity
 from tmprun.errors import BadImage
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK, Node, breadth_first, show
+from tmprun.index.nodes import Node, breadth_first, show
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK
 
 # What a cold start decodes to get at one file, and how many cores can help. Against 1 MiB, bundles are larger (neovim
 # 2.6 %, LibreOffice 2.0, many small files 4.2); neovim starts in 0.93, numpy in 0.96 of the time. 256 KiB gain no more.

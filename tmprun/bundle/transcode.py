@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tmprun.bundle.write import write_bundle
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun.errors import BadImage
 from tmprun.images.source import changed, read_exactly
 from tmprun.images.squashfs.tree import Squashfs
-from tmprun.index.encode import CODEC_STORED, FILE, HOLE, Fixup, Frame, Node
+from tmprun.index.nodes import Fixup, Frame, Node
+from tmprun.index.rules import CODEC_STORED, FILE, HOLE
+from tmprun.index.walk import below
 
 # The bundle is written while somebody waits for the app's first start: zstd's fast levels cost less than xz's decoding.
 LEVEL = 3
@@ -37,7 +39,7 @@ def transcode(fd: int, image: Squashfs, out: int, fixups: Sequence[Fixup] = ()) 
     try:
         with ThreadPoolExecutor() as pool, open(out, "wb", closefd=False) as file:
             blocks = _Blocks(fd, image, pool)
-            stub = engine.stub(engine.host())  # whatever the app is for: nobody executes it here
+            stub = programs.stub_for(programs.host())  # whatever the app is for: nobody executes it here
             return write_bundle(
                 file,
                 stub,
@@ -61,13 +63,7 @@ def _check_size(nodes: Iterable[Node], stored: int) -> None:
 
 def _segments(root: Node) -> dict[Node, list[tuple[int, int, int]]]:
     """Each node's segments in the image. Writing the bundle puts the bundle's in their place."""
-    found: dict[Node, list[tuple[int, int, int]]] = {}
-    todo = [root]
-    while todo:
-        node = todo.pop()
-        found[node] = node.segments
-        todo.extend(node.children.values())
-    return found
+    return {node: node.segments for node in below(root)}
 
 
 class _Blocks:

@@ -14,7 +14,7 @@ from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, t
 from tmprun.report.audit import Finding, audit
 from tmprun.start.ask_engine import build, roots
 from tmprun.store import entries as store
-from tmprun.store import known, usage
+from tmprun.store import layout, usage
 from tmprun.store.entries import Entry, KnownImage
 from tmprun.store.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory
 from tmprun.store.prune import prune as prune_stores
@@ -40,7 +40,7 @@ def list_command(as_json: Json = False) -> None:
     """List the unpacked images, and what is remembered about others."""
     view, now = usage.look(), time.time()
     entries = store.entries(roots())
-    images = store.known_images(known.place())
+    images = store.known_images(layout.cache())
     if as_json:
         facts = [{**_facts(entry), "in_use": entry.locked or view.uses(entry.key)} for entry in entries]
         say_json({"entries": facts, "images": [_facts(image) for image in images]})

@@ -1,4 +1,4 @@
-"""Facts about ELF files: for which machine they are, what they need to be started, where a section lies.
+"""Facts about ELF files: for which machine they are, and what they need to be started.
 
 Headers may lie. Whatever does not add up is "not known": None, never another exception.
 """
@@ -6,25 +6,15 @@ Headers may lie. Whatever does not add up is "not known": None, never another ex
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
-MAGIC = b"\x7fELF"
-HEAD = 20
-"""So many bytes from a file's start tell whether it is ELF, and its machine."""
-
-# (e_machine, ELF class, byte order) as in the ELF header -> name as in `uname -m`.
-_MACHINES = {(62, 2, 1): "x86_64", (183, 2, 1): "aarch64"}
-_FOREIGN = {
-    (3, 1, 1): "i386", (40, 1, 1): "armhf", (62, 1, 1): "x32", (243, 2, 1): "riscv64", (21, 2, 1): "ppc64le",
-    (22, 2, 2): "s390x", (258, 2, 1): "loongarch64",
-}  # fmt: skip
+from tmprun.elf.header import SIZE, is_sound
+from tmprun.elf.machines import machine_of
 
 # More than any linker writes: a table that claims more lies, and would be read for minutes.
 _MOST_SEGMENTS = 1024
@@ -65,12 +55,12 @@ class Facts:
         return self.runpath or self.rpath
 
 
-def facts(file: BinaryIO) -> Facts | None:
+def facts_of(file: BinaryIO) -> Facts | None:
     """The facts about an open file; None when it is no ELF file, or a damaged one."""
     file.seek(0)
-    head = file.read(64)
+    head = file.read(SIZE)
     machine = machine_of(head)
-    if machine is None or len(head) < 52 or head[4] not in (1, 2) or head[5] not in (1, 2):
+    if machine is None or not is_sound(head):
         return None
     try:
         return _facts(ELFFile(file), file, machine)
@@ -153,29 +143,3 @@ def _end(elf: ELFFile) -> int:
     ends += [elf["e_shoff"] + elf["e_shentsize"] * elf["e_shnum"]]
     ends += [each["sh_offset"] + each["sh_size"] for each in elf.iter_sections() if each["sh_type"] != "SHT_NOBITS"]
     return int(max(ends))
-
-
-def machine_of(head: bytes) -> str | None:
-    """The machine that a file is for, judged by its first `HEAD` bytes; None when it is no ELF file."""
-    if len(head) < HEAD or not head.startswith(MAGIC):
-        return None
-    (machine,) = struct.unpack_from(">H" if head[5] == 2 else "<H", head, 18)
-    known = (machine, head[4], head[5])
-    return _MACHINES.get(known) or _FOREIGN.get(known) or f"ELF machine {machine}"
-
-
-def has_interpreter(file: BinaryIO) -> bool:
-    """Whether the kernel would start this ELF file through a loader: it has a PT_INTERP. False when it is damaged."""
-    try:
-        return any(segment["p_type"] == "PT_INTERP" for segment in ELFFile(file).iter_segments())
-    except (ELFError, ValueError, OverflowError, UnicodeDecodeError):
-        return False
-
-
-def section(file: BinaryIO, name: str) -> tuple[int, int] | None:
-    """File offset and size of the section `name`, in bytes; None when there is none, or the file is no ELF."""
-    try:
-        found = ELFFile(file).get_section_by_name(name)
-    except ELFError:
-        return None
-    return None if found is None else (found["sh_offset"], found["sh_size"])

@@ -7,19 +7,9 @@ from __future__ import annotations
 
 from tmprun.elf.interpreter_slot import Slot, Unfit, slot_of
 from tmprun.errors import BadImage
-from tmprun.images.files import Files
-from tmprun.index.encode import (
-    DIRECTORY,
-    FILE,
-    FIXUP_ELF,
-    FIXUP_SCRIPT,
-    MAX_INTERPRETER,
-    MAX_INTERPRETERS,
-    Fixup,
-    Interpreter,
-    Node,
-    show,
-)
+from tmprun.index.nodes import Fixup, Interpreter, Node, show
+from tmprun.index.rules import DIRECTORY, FILE, FIXUP_ELF, FIXUP_SCRIPT, MAX_INTERPRETER, MAX_INTERPRETERS
+from tmprun.index.walk import directories, find, joined, with_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,10 +65,10 @@ def plan(root: Node, part: Part, libc: Libc | None = None) -> Plan:
     With `libc` programs that ask for its loader get that one. A file that cannot be read is left out.
     """
     made = Plan()
-    files = Files(-1, root, [])
-    for path, node in _programs(root):
+    programs = [each for each in with_paths(root) if each[1].kind == FILE and each[1].first and each[1].size]
+    for path, node in programs:
         try:
-            _look(made, files, node, part, libc)
+            _look(made, root, node, part, libc)
         except Unfit as reason:
             made.skipped.append(f"{show(path)}: {reason}")
         except BadImage:
@@ -86,32 +76,18 @@ def plan(root: Node, part: Part, libc: Libc | None = None) -> Plan:
     return made
 
 
-def _programs(root: Node) -> list[tuple[bytes, Node]]:
-    found, waiting = [], [(b"", root)]
-    while waiting:
-        above, directory = waiting.pop()
-        for name in sorted(directory.children):
-            node = directory.children[name]
-            path = above + b"/" + name if above else name
-            if node.kind == DIRECTORY:
-                waiting.append((path, node))
-            elif node.kind == FILE and node.first and node.size:
-                found.append((path, node))
-    return found
-
-
-def _look(made: Plan, files: Files, node: Node, part: Part, libc: Libc | None) -> None:
+def _look(made: Plan, root: Node, node: Node, part: Part, libc: Libc | None) -> None:
     def read(offset: int, length: int) -> bytes:
         return part(node, offset, length)
 
     if read(0, 2) == b"#!":
         script = _script(read, node.size)
-        interpreter = _interpreter(made, files, script.path, None) if script else None
+        interpreter = _interpreter(made, root, script.path, None) if script else None
         if script and interpreter and interpreter.node is not node:
             made.fixups.append(Fixup(node, interpreter, FIXUP_SCRIPT, script.header, 0, len(script.path)))
         return
     slot = slot_of(read, node.size)
-    interpreter = _interpreter(made, files, slot.path, libc) if slot else None
+    interpreter = _interpreter(made, root, slot.path, libc) if slot else None
     if slot and interpreter and interpreter.node is not node:
         made.fixups.append(Fixup(node, interpreter, FIXUP_ELF, slot.header, slot.at, slot.room))
 
@@ -125,40 +101,31 @@ def _script(read: Callable[[int, int], bytes], size: int) -> Slot | None:
     return Slot(path, len(line) - len(rest), 0, 0) if fine and (newline or size < SCRIPT_HEAD) else None
 
 
-def _interpreter(made: Plan, files: Files, path: bytes, libc: Libc | None) -> Interpreter | None:
+def _interpreter(made: Plan, root: Node, path: bytes, libc: Libc | None) -> Interpreter | None:
     """What the tree has for those who ask for `path`; None when it has nothing."""
     if path not in made.interpreters:
-        found = _find(files, path, libc)
+        found = _find(root, path, libc)
         count = sum(1 for each in made.interpreters.values() if each)
         made.interpreters[path] = found if count < MAX_INTERPRETERS else None
     return made.interpreters[path]
 
 
-def _find(files: Files, path: bytes, libc: Libc | None) -> Interpreter | None:
+def _find(root: Node, path: bytes, libc: Libc | None) -> Interpreter | None:
     name = path.rpartition(b"/")[2]
     glibc = name in GLIBC_LOADERS
     if libc and glibc and name == libc.node.name:
         return Interpreter(path, libc.node, libc.need, libc.link, libc.target)
-    node = files.find(path.lstrip(b"/")) or (_named(files, name) if name in LOADERS else None)
+    node = find(root, path.lstrip(b"/")) or (_named(root, name) if name in LOADERS else None)
     if node is None or node.kind != FILE or not node.first:
         return None
     return Interpreter(path, node, ANY_GLIBC if glibc else 0)
 
 
-def _named(files: Files, name: bytes) -> Node | None:
+def _named(root: Node, name: bytes) -> Node | None:
     """The file that has that name, through symlinks; of several the one that is nearest to the top."""
-    waiting = [(b"", files.root)]
-    while waiting:
-        below = []
-        for above, directory in waiting:
-            if name in directory.children:
-                node = files.find(above + name)
-                if node is not None and node.kind == FILE:
-                    return node
-            below += [
-                (above + each.name + b"/", each)
-                for _, each in sorted(directory.children.items())
-                if each.kind == DIRECTORY
-            ]
-        waiting = below
+    for above, directory in directories(root):
+        if name in directory.children:
+            node = find(root, joined(above, name))
+            if node is not None and node.kind == FILE:
+                return node
     return None

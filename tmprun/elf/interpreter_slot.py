@@ -1,14 +1,13 @@
 """Where an ELF program names its interpreter, and where a longer name could stand without anything being moved.
 
 This is imported at the first start of an image that brings a loader: it reads a few hundred bytes of each program, and
-imports nothing that is slow to load. Sources: System V gABI, "ELF Header", "Sections", "Program Header".
+imports nothing that is slow to load.
 """
 
 from __future__ import annotations
 
-import struct
-
-from tmprun.index.encode import AT_END, MAX_INTERPRETER, PROGRAM_HEADER
+from tmprun.elf.header import PT_INTERP, SHT_NOBITS, SIZE, Header, parse
+from tmprun.index.rules import AT_END, MAX_INTERPRETER, PROGRAM_HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +15,8 @@ if TYPE_CHECKING:
 
     Read = Callable[[int, int], bytes]
 
-HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-SEGMENT = struct.Struct("<IIQQQQQQ")
-SECTION = struct.Struct("<IIQQQQIIQQ")
 # 64 bits, little-endian, version 1: what the machines are that the engine runs on.
 IDENT = b"\x7fELF\2\1\1"
-PT_INTERP = 3
-SHT_NOBITS = 8
 
 # No program has as many; a table that claims more lies. (Linkers write some 15 segments and 40 sections.)
 MOST_SEGMENTS = 256
@@ -52,28 +46,25 @@ def slot_of(read: Read, size: int) -> Slot | None:
 
     None when it is no dynamic program of the kind we know. Unfit when it is one, but damaged, or without room.
     """
-    head = read(0, HEADER.size)
-    if len(head) < HEADER.size or not head.startswith(IDENT):
+    start = read(0, SIZE)
+    header = parse(start) if start.startswith(IDENT) else None
+    if header is None or header.segments == 0:
         return None
-    fields = HEADER.unpack(head)
-    at_segments, at_sections = fields[5], fields[6]
-    segment_size, segments, section_size, sections = fields[9:13]
-    if segments == 0:
-        return None
-    if segment_size != SEGMENT.size or segments > MOST_SEGMENTS:
+    if header.segment_size != header.segment_row or header.segments > MOST_SEGMENTS:
         raise Unfit("its program headers lie")
-    table = _table(read, size, at_segments, SEGMENT.size * segments)
-    rows = list(SEGMENT.iter_unpack(table))
-    named = [number for number, row in enumerate(rows) if row[0] == PT_INTERP]
+    table = _table(read, size, header.segments_at, header.segment_row * header.segments)
+    rows = header.segments_of(table)
+    named = [number for number, (kind, _, _) in enumerate(rows) if kind == PT_INTERP]
     if not named:
         return None
     if len(named) > 1:
         raise Unfit("it names several interpreters")
-    owned = [(0, HEADER.size), (at_segments, at_segments + len(table))]
-    owned += [(row[2], row[2] + row[5]) for row in rows]
-    owned += _sections(read, size, at_sections, section_size, sections)
+    owned = [(0, SIZE), (header.segments_at, header.segments_at + len(table))]
+    owned += [(offset, offset + length) for _, offset, length in rows]
+    owned += _sections(read, size, header)
     at, room = _room(read, size, owned)
-    return Slot(_path(read, rows[named[0]]), at_segments + PROGRAM_HEADER * named[0], at, room)
+    _, offset, length = rows[named[0]]
+    return Slot(_path(read, offset, length), header.segments_at + PROGRAM_HEADER * named[0], at, room)
 
 
 def _table(read: Read, size: int, at: int, length: int) -> bytes:
@@ -83,8 +74,8 @@ def _table(read: Read, size: int, at: int, length: int) -> bytes:
     return table
 
 
-def _path(read: Read, row: tuple[int, ...]) -> bytes:
-    raw = read(row[2], row[5]) if row[5] <= MOST else b""
+def _path(read: Read, offset: int, length: int) -> bytes:
+    raw = read(offset, length) if length <= MOST else b""
     path = raw.removesuffix(b"\0")
     if len(raw) != len(path) + 1 or not path.startswith(b"/") or len(path) > MAX_INTERPRETER:
         raise Unfit("its interpreter's name is damaged")
@@ -93,15 +84,16 @@ def _path(read: Read, row: tuple[int, ...]) -> bytes:
     return path
 
 
-def _sections(read: Read, size: int, at: int, entry: int, count: int) -> list[tuple[int, int]]:
+def _sections(read: Read, size: int, header: Header) -> list[tuple[int, int]]:
     """What the sections own of the file, and their table; nothing when there are none, as after sstrip."""
+    at = header.sections_at
     if at == 0:
         return []
-    if entry != SECTION.size or not 0 < count <= MOST_SECTIONS:
+    if header.section_size != header.section_row or not 0 < header.sections <= MOST_SECTIONS:
         raise Unfit("its section headers lie")
-    table = _table(read, size, at, entry * count)
-    rows = [row for row in SECTION.iter_unpack(table) if row[1] != SHT_NOBITS]
-    return [(at, at + len(table)), *((row[4], row[4] + row[5]) for row in rows if row[5])]
+    table = _table(read, size, at, header.section_row * header.sections)
+    rows = [(start, length) for _, kind, start, length in header.sections_of(table) if kind != SHT_NOBITS]
+    return [(at, at + len(table)), *((start, start + length) for start, length in rows if length)]
 
 
 def _room(read: Read, size: int, owned: list[tuple[int, int]]) -> tuple[int, int]:

@@ -1,26 +1,24 @@
 """What AppImage tools keep in the program at an image's head: update information and signature.
 
 Sections of an ELF file, each filled up with zeros (AppImage specification, "Embedded update information" and
-"Embedded signature"). A type-1 image has its update information at a fixed place in its ISO 9660 header instead.
-Offsets of ELF fields: System V gABI, "ELF Header" and "Section Header".
+"Embedded signature").
 """
 
 from __future__ import annotations
 
 import os
-import struct
+from collections.abc import Callable
+
+from tmprun.elf.header import LARGEST_TABLE, SHT_NOBITS, SIZE, Header, parse
+from tmprun.errors import TmprunError
+
+Read = Callable[[int, int], bytes]
 
 UPDATE_INFORMATION = b".upd_info"
 SIGNATURE = b".sha256_sig"
-ISO_UPDATE_INFORMATION = (0x8373, 512)
 
 MAX_SIZE = 64 << 10  # bytes; the sections have 1024, 8192 at most
 MAX_NAMES = 1 << 20
-
-# ELF class -> size of the header, format and place of e_shoff, place of e_shentsize, e_shnum and e_shstrndx, and of a
-# section header the name, type, offset and size.
-_CLASSES = {1: (52, "I", 32, 46, "II8xII"), 2: (64, "Q", 40, 58, "II16xQQ")}
-_NOBITS = 8
 
 
 def section(fd: int, name: bytes) -> bytes | None:
@@ -28,44 +26,44 @@ def section(fd: int, name: bytes) -> bytes | None:
 
     Any other file, and one whose headers lie, has none.
     """
-    start = os.pread(fd, 64, 0)
-    if len(start) < 52 or not start.startswith(b"\x7fELF") or start[4] not in _CLASSES or start[5] not in (1, 2):
+
+    def read(offset: int, size: int) -> bytes:
+        return os.pread(fd, size, offset) if offset < 1 << 62 else b""
+
+    found = _find(read, name)
+    return None if found is None else read(found[0], min(found[1], MAX_SIZE)).split(b"\0")[0]
+
+
+def with_update_information(stub: bytes, text: str) -> bytes:
+    """`stub` with `text` in its section .upd_info, where AppImage's update tools look for it, the rest of that zero."""
+    found = _find(lambda offset, size: stub[offset : offset + size], UPDATE_INFORMATION)
+    if found is None:
+        raise TmprunError(f"the stub has no section {os.fsdecode(UPDATE_INFORMATION)}", remedy="build the engine again")
+    offset, size = found
+    raw = text.encode("utf-8", "surrogateescape")
+    if len(raw) >= size or not text.isprintable():
+        raise TmprunError("illegal update information", remedy=f"give one line of at most {size - 1} bytes")
+    return stub[:offset] + raw.ljust(size, b"\0") + stub[offset + size :]
+
+
+def _find(read: Read, name: bytes) -> tuple[int, int] | None:
+    """File offset and size of the section `name`: (0, 0) when it takes no room in the file, None when there is none."""
+    header = parse(read(0, SIZE))
+    rows = _rows(read, header) if header else []
+    if header is None or header.names >= len(rows):
         return None
-    order = "<" if start[5] == 1 else ">"
-    head, word, at_table, at_numbers, fields = _CLASSES[start[4]]
-    (table,) = struct.unpack_from(order + word, start.ljust(head, b"\0"), at_table)
-    entry, count, names_at = struct.unpack_from(order + "HHH", start.ljust(head, b"\0"), at_numbers)
-    headers = _Headers(fd, table, entry, count, struct.Struct(order + fields))
-    names = headers.content(names_at, MAX_NAMES)
-    for number in range(count if names else 0):
-        at = headers.rows[number][0]
-        if names[at : at + len(name) + 1] == name + b"\0":
-            return headers.content(number, MAX_SIZE).split(b"\0")[0]
-    return None
+    names = read(*_content(rows[header.names], MAX_NAMES))
+    wanted = (row for row in rows if names[row[0] : row[0] + len(name) + 1] == name + b"\0")
+    return next((_content(row, row[3]) for row in wanted), None)
 
 
-class _Headers:
-    """The section headers of an ELF file: `rows` of name, type, offset and size; none when they are cut short."""
-
-    def __init__(self, fd: int, table: int, entry: int, count: int, fields: struct.Struct) -> None:
-        self.fd = fd
-        raw = _read(fd, table, entry * count) if entry >= fields.size else b""
-        whole = count if raw and len(raw) == entry * count else 0
-        self.rows = [fields.unpack_from(raw, entry * number) for number in range(whole)]
-
-    def content(self, number: int, limit: int) -> bytes:
-        """The section's content, at most `limit` bytes of it; nothing when there is none."""
-        if number >= len(self.rows):
-            return b""
-        _, kind, offset, size = self.rows[number]
-        return b"" if kind == _NOBITS else _read(self.fd, offset, min(size, limit))
+def _rows(read: Read, header: Header) -> list[tuple[int, int, int, int]]:
+    """The section headers; none when they are cut short."""
+    size = header.section_size * header.sections
+    table = read(header.sections_at, size) if size <= LARGEST_TABLE else b""
+    return header.sections_of(table) if len(table) == size else []
 
 
-def _read(fd: int, offset: int, size: int) -> bytes:
-    return os.pread(fd, size, offset) if offset < 1 << 62 else b""
-
-
-def iso_update_information(fd: int) -> bytes:
-    """The update information of a type-1 image."""
-    offset, size = ISO_UPDATE_INFORMATION
-    return os.pread(fd, size, offset).split(b"\0")[0].strip()
+def _content(row: tuple[int, int, int, int], limit: int) -> tuple[int, int]:
+    _, kind, offset, size = row
+    return (0, 0) if kind == SHT_NOBITS else (offset, min(size, limit))

@@ -29,7 +29,7 @@ def host() -> str:
 def door(machine: str = "") -> str:
     """The path of the front door for `machine` (default: this one); TmprunError when there is none."""
     if machine and machine != host():
-        return _program("tmprun", machine)
+        return _door_for(machine)
     return started_by or (_built() or script())
 
 
@@ -46,7 +46,7 @@ def script() -> str:
         path = os.path.join(base, "bin", "tmprun")
         if os.access(path, os.X_OK) and _is_ours(path):
             return path
-    return _program("tmprun", host())
+    return _door_for(host())
 
 
 def _is_ours(path: str) -> bool:
@@ -60,19 +60,28 @@ def _built() -> str:
     return path if os.access(path, os.X_OK) else ""
 
 
-def stub(machine: str) -> bytes:
+def stub_for(machine: str) -> bytes:
     """The program at the head of bundles for `machine`; TmprunError when the package has none."""
-    with open(_program("stub", machine), "rb") as file:
-        return file.read()
+    if machine not in MACHINES:
+        remedy = f"there are stubs for {' and '.join(MACHINES)}"
+        raise TmprunError(f"no bundle for {machine} can be made", remedy=remedy)
+    try:
+        with open(os.path.join(ENGINE, machine, "stub"), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        remedy = f"install its wheel, or its source with TMPRUN_ENGINE_ARCHES={','.join(MACHINES)} set"
+        raise TmprunError(f"this installation of tmprun has no stub for {machine}", remedy=remedy) from None
 
 
-def _program(name: str, machine: str) -> str:
+def stubs() -> list[str]:
+    """The machines that bundles can be made for here."""
+    return [machine for machine in MACHINES if os.path.exists(os.path.join(ENGINE, machine, "stub"))]
+
+
+def _door_for(machine: str) -> str:
     if machine not in MACHINES:
         raise TmprunError(f"there is no engine for {machine}", remedy=f"it runs on {' and '.join(MACHINES)}")
-    path = os.path.join(ENGINE, machine, name)
-    installed = os.path.join(sys.prefix, "bin", "tmprun")
-    if name == "tmprun" and machine == host() and not os.path.exists(path) and os.path.exists(installed):
-        return installed
+    path = os.path.join(ENGINE, machine, "tmprun")
     if not os.access(path, os.X_OK):
         raise TmprunError(f"the engine for {machine} is missing", path, "install tmprun again, or run make engine")
     return path

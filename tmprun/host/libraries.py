@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from tmprun.elf import facts as elf
+from tmprun.elf.machines import HEAD, machine_of
 
 # How ldconfig marks the libraries of a machine.
 _MARKS = {"x86_64": "x86-64", "aarch64": "AArch64"}
@@ -45,7 +45,7 @@ class SystemLibraries:
         if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:
-            return elf.machine_of(file.read(elf.HEAD)) == self.machine
+            return machine_of(file.read(HEAD)) == self.machine
 
 
 def _cache() -> str:

@@ -2,70 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import stat
-
 from tmprun.elf.interpreter_plan import brings_loader, plan
-from tmprun.errors import BadImage, TmprunError
+from tmprun.errors import BadImage
 from tmprun.images.codecs import NO_CODEC
 from tmprun.images.digests import Pass, digest
 from tmprun.images.files import Files
 from tmprun.images.formats import Head, read_head
-from tmprun.images.source import Source, changed
-from tmprun.images.squashfs.tree import Squashfs, read_squashfs
+from tmprun.images.image import Image
+from tmprun.images.source import Source
+from tmprun.images.squashfs.tree import Squashfs
 from tmprun.index.encode import encode
-from tmprun.store.known import identity, is_fresh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
-    from typing import Self
 
-    from tmprun.index.encode import Fixup
-
-
-class Image:
-    """The image file at `path`, open as `fd`; a context.
-
-    `facts` is what fstat said before anything was read, and `fresh` whether the file's times were too young then to
-    show a change. An error that leaves the context without saying where it happened says that it was here.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.fd = -1
-
-    def __enter__(self) -> Self:
-        try:
-            self.fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-        except (FileNotFoundError, NotADirectoryError):
-            raise TmprunError("no such file", self.path, "check the name") from None
-        except OSError as error:
-            raise BadImage(f"cannot be opened: {error.strerror}", self.path) from None
-        self.facts = os.fstat(self.fd)
-        self.fresh = is_fresh(self.facts)
-        if not stat.S_ISREG(self.facts.st_mode):
-            os.close(self.fd)
-            directory = stat.S_ISDIR(self.facts.st_mode)
-            raise BadImage("is a directory, not an image" if directory else "is not a regular file", self.path)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self.fd)
-        if isinstance(error, TmprunError) and not error.where:
-            error.where = self.path
-
-    @property
-    def size(self) -> int:
-        return self.facts.st_size
-
-    def check_unchanged(self) -> None:
-        """BadImage when the file is not the one that was opened any more."""
-        if identity(os.fstat(self.fd)) != identity(self.facts):
-            raise changed()
+    from tmprun.index.nodes import Fixup
 
 
 class Compiled:
@@ -120,7 +72,7 @@ def _read(image: Image, mark: Callable[[str], None]) -> tuple[Head, Squashfs, by
     try:
         with Pass(image.fd, image.size) as stream:
             head = read_head(source)
-            squashfs = read_squashfs(source, head.payload)
+            squashfs = head.read(source, head.payload)
             mark("tables")
             sha256 = digest(stream, squashfs.frames, source.seen)
     except OSError as error:

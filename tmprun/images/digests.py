@@ -18,7 +18,7 @@ from _queue import SimpleQueue
 
 from tmprun.errors import TmprunError
 from tmprun.images.source import changed
-from tmprun.index.encode import Frame
+from tmprun.index.nodes import Frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

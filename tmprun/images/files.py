@@ -8,24 +8,13 @@ from collections.abc import Callable
 from tmprun.errors import BadImage
 from tmprun.images.codecs import codec_for
 from tmprun.images.source import read_exactly
-from tmprun.index.encode import (
-    CODEC_STORED,
-    CODEC_ZLIB,
-    CODEC_ZSTD,
-    FILE,
-    HARD_LINK,
-    HOLE,
-    MAX_PLAIN,
-    SYMLINK,
-    Frame,
-    Node,
-)
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, FILE, HOLE, MAX_PLAIN
 
 Decode = Callable[[bytes], bytes]
 
 # As squashfs numbers its codecs.
 _SQUASHFS_NUMBERS = {CODEC_ZLIB: 1, CODEC_ZSTD: 6}
-MAX_LINKS = 40
 _KEPT = 8
 
 
@@ -42,27 +31,6 @@ class Files:
         self._base = base
         self._decode = decode
         self._kept: dict[int, bytes] = {}
-
-    def find(self, path: bytes) -> Node | None:
-        """The file or directory at `path`, through symlinks while they stay in the tree; None when there is none."""
-        walk = [self.root]
-        waiting = path.split(b"/")[::-1]
-        links = 0
-        while waiting:
-            name = waiting.pop()
-            if name == b"..":
-                walk.pop()
-            node = walk[-1].children.get(name) if walk else None
-            if node is not None and node.kind == SYMLINK:
-                links += 1
-                if links > MAX_LINKS or node.target.startswith(b"/"):
-                    return None
-                waiting += node.target.split(b"/")[::-1]
-            elif node is not None:
-                walk.append(node.link if node.kind == HARD_LINK and node.link else node)
-            elif not walk or name not in (b"", b".", b".."):
-                return None
-        return walk[-1]
 
     def read(self, node: Node, limit: int) -> bytes:
         """The first `limit` bytes of a regular file. BadImage when the image is damaged there."""
@@ -105,5 +73,6 @@ class Files:
             return stored
         if frame.codec in _SQUASHFS_NUMBERS:
             return codec_for(_SQUASHFS_NUMBERS[frame.codec]).decode(stored, min(frame.plain, MAX_PLAIN))
-        assert self._decode is not None
+        if self._decode is None:
+            raise BadImage("a compressed block has an unknown codec", remedy="download it again")
         return self._decode(stored)

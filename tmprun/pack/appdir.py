@@ -11,10 +11,11 @@ import posixpath
 import stat
 from collections.abc import Iterator
 
-from tmprun.elf.facts import has_interpreter
+from tmprun.elf.header import LARGEST_TABLE, PT_INTERP, SIZE, parse
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, SYMLINK, Node, is_library
+from tmprun.index.nodes import Node, is_library
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 
 CHUNK = 1 << 20
 
@@ -197,5 +198,11 @@ def _identity(facts: os.stat_result) -> tuple[int, ...]:
 
 
 def _is_program(path: bytes) -> bool:
+    """Whether the kernel would start this file through a loader; False when it is no ELF file, or a damaged one."""
     with open(path, "rb") as file:
-        return has_interpreter(file)
+        header = parse(file.read(SIZE))
+        size = header.segment_size * header.segments if header else 0
+        if header is None or size > LARGEST_TABLE or header.segments_at >= 1 << 62:
+            return False
+        table = os.pread(file.fileno(), size, header.segments_at)
+    return any(kind == PT_INTERP for kind, _, _ in header.segments_of(table))

@@ -13,15 +13,17 @@ from typing import BinaryIO
 
 from tmprun.bundle.write import write_bundle
 from tmprun.desktop.entry import desktop_entry
-from tmprun.elf import facts as elf
 from tmprun.elf.interpreter_plan import Libc, Plan, plan
-from tmprun.engine.stubs import stub_for, with_update_information
+from tmprun.elf.machines import HEAD, machine_of
+from tmprun.elf.sections import with_update_information
+from tmprun.engine.programs import stub_for
 from tmprun.errors import BadImage
 from tmprun.human import one_line
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, SYMLINK, Node, is_library
+from tmprun.index.nodes import Node, is_library
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.pack import pyc
-from tmprun.pack import with_libc as libc
 from tmprun.pack.appdir import AppDir, PackError
+from tmprun.pack.with_libc import OWN, OWN_TARGET, Brought, bringing
 
 # Programs, libraries and Python modules, 100 MB in frames of 1 MiB (in ours, of 512 KiB, all are 2 % larger and packed
 # a sixth faster): stored size, decoding and packing speed of one core.
@@ -89,7 +91,7 @@ def pack(
     with _failures(source, target), ExitStack() as stack:
         arch = arch or _machine(source)
         stub = stub_for(arch)
-        brought = stack.enter_context(libc.with_libc(os.fsdecode(source.path), arch)) if with_libc else None
+        brought = stack.enter_context(bringing(os.fsdecode(source.path), arch)) if with_libc else None
         if brought:
             source = _staged(source, brought)
         if update_information:
@@ -114,7 +116,7 @@ def _hot(source: AppDir, paths: Sequence[bytes]) -> list[Node]:
     return [nodes[path] for path in paths if path in nodes]
 
 
-def _staged(source: AppDir, brought: libc.Brought) -> AppDir:
+def _staged(source: AppDir, brought: Brought) -> AppDir:
     """The copy of the AppDir in which there is what was brought; with what was said about the original."""
     staged = AppDir(brought.path, source.epoch)
     staged.given = source.given
@@ -122,7 +124,7 @@ def _staged(source: AppDir, brought: libc.Brought) -> AppDir:
     return staged
 
 
-def _plan(source: AppDir, brought: libc.Brought | None) -> Plan:
+def _plan(source: AppDir, brought: Brought | None) -> Plan:
     """What machines that lack an interpreter can do about it; adds to the notes about programs where nothing can."""
 
     def part(node: Node, offset: int, length: int) -> bytes:
@@ -132,9 +134,9 @@ def _plan(source: AppDir, brought: libc.Brought | None) -> Plan:
     own = None
     if brought:
         nodes = {path: node for node, path in source.paths.items()}
-        loader, link = nodes[os.fsencode(brought.loader)], nodes[os.fsencode(libc.OWN)]
+        loader, link = nodes[os.fsencode(brought.loader)], nodes[os.fsencode(OWN)]
         major, minor = brought.need
-        own = Libc(loader, major << 16 | minor, link, os.fsencode(libc.OWN_TARGET))
+        own = Libc(loader, major << 16 | minor, link, os.fsencode(OWN_TARGET))
     made = plan(source.root, part, own)
     source.notes += [f"{line}; it starts only where its interpreter is" for line in made.skipped]
     return made
@@ -197,8 +199,7 @@ def _file(source: AppDir, node: Node) -> Node | None:
 def _machine(source: AppDir) -> str:
     """The machine of AppRun; of most programs, when it is a script; this one, when all are scripts."""
     apprun = _file(source, source.root.children[b"AppRun"])
-    assert apprun is not None
-    machine = _machine_of(source, apprun)
+    machine = _machine_of(source, apprun) if apprun else None
     if machine:
         return machine
     programs = [node for node in source.files() if node.mode & 0o100 and not is_library(node.name)]
@@ -209,7 +210,7 @@ def _machine(source: AppDir) -> str:
 
 def _machine_of(source: AppDir, node: Node) -> str | None:
     with open(source.locate(source.paths[node]), "rb") as file:
-        return elf.machine_of(file.read(elf.HEAD))
+        return machine_of(file.read(HEAD))
 
 
 def _metadata(source: AppDir, *, arch: str, level: int, update_information: str) -> dict[str, object]:

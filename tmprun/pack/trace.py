@@ -17,17 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmprun.bundle.write import read_footer, read_index
+from tmprun.bundle.footer import read_footer, read_index
+from tmprun.engine import programs
 from tmprun.errors import TmprunError
-from tmprun.index.encode import decode
+from tmprun.index.decode import decode
 from tmprun.pack import pack as packing
-from tmprun.start.handover import front_door
+from tmprun.store import layout
 from tmprun.store.removal import remove
 from tmprun.store.traces import files_of
 
 LEVEL = 1
 POLL = 0.02  # seconds
-FILLER = "v1/tree/*/filler"  # docs/store.md
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _workplace() -> Iterator[Path]:
 def _run(bundle: Path, place: Path, arguments: Sequence[str]) -> tuple[int, bool]:
     """The app's exit status, and whether it was filled on demand; by now its filler has left."""
     store = place / "store"
-    command = [front_door(), "run", "--fill", "demand", "--store", str(store), str(bundle), *arguments]
+    command = [programs.door(), "run", "--fill", "demand", "--store", str(store), str(bundle), *arguments]
     environment = os.environ | {"TMPRUN_TRACE": str(place / "trace")}
     with subprocess.Popen(command, env=environment) as app:
         filled = False
@@ -83,13 +83,13 @@ def _run(bundle: Path, place: Path, arguments: Sequence[str]) -> tuple[int, bool
             filled = filled or _is_filled(store)
             time.sleep(POLL)
     status = app.returncode
-    return status if status >= 0 else 128 - status, filled or any(store.glob(FILLER))
+    return status if status >= 0 else 128 - status, filled or any(store.glob(layout.FILLERS))
 
 
 def _is_filled(store: Path) -> bool:
     """Whether a filler is at work in the only tree of the store: it has a lock. Nothing is kept open, which would be
     use of the tree."""
-    for path in store.glob(FILLER):
+    for path in store.glob(layout.FILLERS):
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -107,7 +107,8 @@ def _paths(bundle: Path, written: Path) -> tuple[bytes, ...]:
         return ()  # it opened nothing that was not there before it started
     with bundle.open("rb") as file:
         footer = read_footer(file.fileno())
-        assert footer is not None, "what we packed is a bundle"
+        if footer is None:
+            raise TmprunError("is no bundle any more", os.fspath(bundle), "let nobody else write there")
         index = decode(read_index(file.fileno(), footer))
     paths = dict(zip(index.nodes, index.paths(), strict=True))
     return tuple(paths[node] for node in files_of(raw, index.nodes))

@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 
-from tmprun.elf import facts as elf
-from tmprun.elf import run_paths as elf_paths
-from tmprun.elf.facts import Facts
+from tmprun.elf import run_paths
+from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.errors import TmprunError
 from tmprun.host.libraries import SystemLibraries
@@ -82,7 +81,7 @@ class Brought:
 
 
 @contextmanager
-def with_libc(appdir: str, machine: str) -> Iterator[Brought]:
+def bringing(appdir: str, machine: str) -> Iterator[Brought]:
     """A copy of the AppDir that has all that it needs, while the context lasts. PackError when that cannot be."""
     with TemporaryDirectory(prefix="tmprun-pack-") as folder:
         stage = os.path.join(folder, "AppDir")
@@ -142,7 +141,7 @@ class _Closure:
 
     def _add(self, path: str) -> None:
         with open(os.path.join(self.stage, path), "rb") as file:
-            facts = elf.facts(file)
+            facts = facts_of(file)
         if facts is None or facts.machine != self.machine or facts.kind == "other":
             return
         self.files[path] = facts
@@ -238,11 +237,11 @@ class _Closure:
                 continue
             directory = posixpath.dirname(path)
             kept = [each for each in (self._kept(entry, directory) for entry in facts.search) if each]
-            elf_paths.write(full, elf_paths.run_path(directory, [OWN, *kept], others))
+            run_paths.write(full, run_paths.run_path(directory, [OWN, *kept], others))
 
     def _kept(self, entry: str, directory: str) -> str | None:
         """An entry of an old run path, as a directory of the tree; also one that was absolute before it was packed."""
-        within = elf_paths.inside(entry, directory) or entry.lstrip("/")
+        within = run_paths.inside(entry, directory) or entry.lstrip("/")
         return within if os.path.isdir(os.path.join(self.stage, within)) else None
 
     def _need(self) -> tuple[int, int]:

@@ -12,8 +12,10 @@ from tmprun.errors import EngineFailed, TmprunError
 from tmprun.start.ask_engine import told
 from tmprun.start.ask_engine import verify as ask_engine
 from tmprun.store import entries as store
-from tmprun.store.entries import Entry, Root
+from tmprun.store import layout
+from tmprun.store.entries import Entry
 from tmprun.store.eviction import evict
+from tmprun.store.shelves import FILE, Root
 
 INTACT, DAMAGED, UNVERIFIED = "intact", "damaged", "unverified"
 
@@ -68,7 +70,7 @@ def _verify(entry: Entry, source: str) -> Finding:
 @contextmanager
 def _held(entry: Entry) -> Iterator[None]:
     """Keep prune away from the entry, as a running app does. OSError when it is just being removed."""
-    lease = os.open(f"{os.path.dirname(entry.path)}/lease", store.FILE)
+    lease = os.open(f"{os.path.dirname(entry.path)}/{layout.LEASE}", FILE)
     try:
         fcntl.flock(lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tmprun.bundle.write import Footer, read_footer, read_index
+from tmprun.bundle.footer import Footer, read_footer, read_index
 from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
 from tmprun.desktop.entry import desktop_entry
-from tmprun.elf.facts import HEAD, machine_of
-from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, iso_update_information, section
-from tmprun.errors import TmprunError, UnsupportedImage
+from tmprun.elf.header import PT_INTERP, parse
+from tmprun.elf.machines import HEAD, machine_of, runs
+from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
+from tmprun.errors import UnsupportedImage
 from tmprun.host.packages import Package
-from tmprun.images.compile import Compiled, Image, compile_opened, squashfs_files
+from tmprun.images import iso
+from tmprun.images.compile import Compiled, compile_opened, squashfs_files
 from tmprun.images.files import Files
-from tmprun.index.encode import (
-    CODEC_ZSTD,
-    DIRECTORY,
-    FILE,
-    HARD_LINK,
-    SYMLINK,
-    Frame,
-    Node,
-    breadth_first,
-    decode,
-    key_of,
-)
+from tmprun.images.image import Image
+from tmprun.index.decode import decode
+from tmprun.index.nodes import Frame, Node, breadth_first, key_of
+from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
+from tmprun.index.walk import below, find
 from tmprun.report.runs_here import Needs, needs_of, verdict
-from tmprun.store.known import identity, open_cache
+from tmprun.store.known import open_cache
 from tmprun.store.traces import Start, files_of, recorded, start_of
 
 BUNDLE, TYPE_2, TYPE_1 = "bundle", "AppImage type 2", "AppImage type 1"
 
-# The volume descriptor of an ISO 9660 file system: a type-1 image is one, with an ELF program in its unused start.
-ISO_MAGIC_AT = (32769, 34817, 36865)
-
-PT_INTERP = 3
 APPRUN_HEAD = 64 << 10  # bytes: program headers and the loader's name lie at a program's start
 
 
@@ -105,7 +95,7 @@ def look(path: str) -> Info:
         try:
             return _type_2(image, compile_opened(image))
         except UnsupportedImage as error:
-            if not is_iso(image):
+            if not iso.is_iso(image.fd):
                 raise
             return _type_1(image, error)
 
@@ -141,18 +131,19 @@ def _trace(key: str, nodes: Sequence[Node]) -> Start | None:
 def _brought(libc: object) -> tuple[tuple[int, ...], tuple[Package, ...]]:
     """What a bundle's metadata says of the C library that was packed with it; nothing when that makes no sense."""
     try:
-        assert isinstance(libc, dict)
+        if not isinstance(libc, dict):
+            return (), ()
         version = tuple(int(part) for part in str(libc["glibc"]).split("."))
         rows = [(str(each["name"]), str(each["version"]), each["licences"]) for each in libc["packages"]]
         return version, tuple(Package(name, number, tuple(map(str, licences))) for name, number, licences in rows)
-    except (AssertionError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return (), ()
 
 
 def _runs_here(image: Image, needs: Needs) -> str:
     made_for = machine_of(os.pread(image.fd, HEAD, 0)) or "unknown"
     here = os.uname().machine
-    if made_for != here and f"{made_for} on {here}" not in ("i386 on x86_64", "armhf on aarch64"):
+    if not runs(made_for, here):
         return f"no: it is made for {made_for}, and this machine is {here}; get the release for {here}"
     return verdict(needs)
 
@@ -182,13 +173,13 @@ def _type_2(image: Image, compiled: Compiled) -> Info:
 def _key_of_transcoded(image: Image) -> str:
     """The key of the bundle that the image was transcoded into; nothing while there is none."""
     with open_cache() as cache:
-        name = cache.lookup(identity(image.facts)) or ""
-        path = cache.path(name)
-    try:
-        with Image(path) as bundle:
-            footer = read_footer(bundle.fd)
-    except TmprunError:
+        fd = cache.open_bundle(cache.lookup(image.identity) or "")
+    if fd is None:
         return ""
+    try:
+        footer = read_footer(fd)
+    finally:
+        os.close(fd)
     return footer.key if footer else ""
 
 
@@ -206,7 +197,7 @@ def _info(
     sha256: str = "",
     obstacle: str = "",
 ) -> Info:
-    update_information = iso_update_information(image.fd) if kind == TYPE_1 else section(image.fd, UPDATE_INFORMATION)
+    update_information = iso.update_information(image.fd) if kind == TYPE_1 else section(image.fd, UPDATE_INFORMATION)
     return Info(
         path=image.path,
         type=kind,
@@ -222,15 +213,10 @@ def _info(
     )
 
 
-def is_iso(image: Image) -> bool:
-    """Whether the image is an ISO 9660 file system: a type-1 AppImage."""
-    return any(os.pread(image.fd, 5, place) == b"CD001" for place in ISO_MAGIC_AT)
-
-
 def _contents(
     files: Files, frames: list[Frame], *, codec: str, level: int | None, block_size: int | None, name: str
 ) -> Contents:
-    nodes = list(_walk(files.root))
+    nodes = list(below(files.root))
     kinds = Counter(node.kind for node in nodes)
     return Contents(
         codec=codec,
@@ -248,25 +234,17 @@ def _contents(
     )
 
 
-def _walk(root: Node) -> Iterator[Node]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(node.children.values())
-
-
 def _desktop_name(files: Files) -> str:
     """The app's name by the first desktop entry at the tree's top, as every AppImage has one."""
     for name in sorted(files.root.children):
-        node = files.find(name) if name.endswith(b".desktop") else None
+        node = find(files.root, name) if name.endswith(b".desktop") else None
         if node is not None and node.kind == FILE:
             return desktop_entry(files.read(node, MAX_DESKTOP)).get("Name", "")
     return ""
 
 
 def _apprun(files: Files) -> AppRun:
-    node = files.find(b"AppRun")
+    node = find(files.root, b"AppRun")
     if node is None:
         return AppRun("missing")
     head = files.read(node, APPRUN_HEAD) if node.kind == FILE else b""
@@ -277,22 +255,11 @@ def _apprun(files: Files) -> AppRun:
 
 
 def _loader(head: bytes) -> str:
-    """The loader that the ELF file which begins with `head` asks for; nothing when it is static, or its headers lie.
-
-    Offsets of e_phoff, e_phentsize, e_phnum, p_offset and p_filesz: System V gABI, "ELF Header" and "Program Header".
-    """
-    order = "<" if head[5:6] == b"\1" else ">"
-    word, at_table, at_numbers, fields = {b"\1": ("I", 28, 42, "II8xI"), b"\2": ("Q", 32, 54, "I4xQ16xQ")}[head[4:5]]
-    try:
-        (table,) = struct.unpack_from(order + word, head, at_table)
-        entry, count = struct.unpack_from(order + "HH", head, at_numbers)
-        for number in range(count):
-            kind, offset, size = struct.unpack_from(order + fields, head, table + number * entry)
-            if kind == PT_INTERP:
-                return _text(head[offset:][:size].split(b"\0")[0])
-    except struct.error:
-        pass
-    return ""
+    """The loader that the ELF file which begins with `head` asks for; nothing when it is static, or its headers lie."""
+    header = parse(head)
+    rows = header.segments_of(head[header.segments_at :][: header.segment_size * header.segments]) if header else []
+    names = (head[offset:][:size].split(b"\0")[0] for kind, offset, size in rows if kind == PT_INTERP)
+    return _text(next(names, b""))
 
 
 def _text(raw: bytes) -> str:

@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tmprun.elf import facts as elf
+from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
+from tmprun.elf.machines import MAGIC
 from tmprun.errors import BadImage
 from tmprun.images.files import Files
-from tmprun.index.encode import DIRECTORY, FILE, Fixup, Node
+from tmprun.index.nodes import Fixup, Node
+from tmprun.index.rules import FILE
+from tmprun.index.walk import below, find
 
 _BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
 # Bytes of programs that are looked at for a report; and how much of a script.
@@ -38,11 +41,11 @@ class Needs:
 
 def needs_of(files: Files, fixups: Sequence[Fixup], glibc: Version = ()) -> Needs:
     """Look at AppRun and the programs of an image. `glibc` is what its packer has found out, if he has."""
-    apprun = files.find(b"AppRun")
+    apprun = find(files.root, b"AppRun")
     programs = [apprun] if apprun and apprun.kind == FILE else []
     script = _script(files, programs[0]) if programs else ""
-    programs += [node for node in _programs(files.root) if node is not apprun]
-    found: list[elf.Facts] = []
+    programs += [node for node in below(files.root) if node.kind == FILE and node.first and node is not apprun]
+    found: list[Facts] = []
     left = _MOST
     for node in programs:
         left -= node.size
@@ -108,22 +111,11 @@ def _listing(folder: str) -> list[str]:
         return []
 
 
-def _programs(root: Node) -> list[Node]:
-    found, waiting = [], [root]
-    while waiting:
-        node = waiting.pop()
-        if node.kind == DIRECTORY:
-            waiting.extend(node.children.values())
-        elif node.kind == FILE and node.first:
-            found.append(node)
-    return found
-
-
-def _facts(files: Files, node: Node) -> elf.Facts | None:
+def _facts(files: Files, node: Node) -> Facts | None:
     try:
-        if files.read(node, len(elf.MAGIC)) != elf.MAGIC:
+        if files.read(node, len(MAGIC)) != MAGIC:
             return None
-        return elf.facts(io.BytesIO(files.read(node, node.size)))
+        return facts_of(io.BytesIO(files.read(node, node.size)))
     except BadImage:
         return None
 

@@ -13,26 +13,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from tmprun.bundle.write import read_footer
+from tmprun.bundle.footer import read_footer
+from tmprun.engine import programs
 from tmprun.errors import BadImage, EngineFailed, TmprunError
 from tmprun.human import one_line
-from tmprun.images.compile import Image
-from tmprun.index.encode import key_of
-from tmprun.start.handover import front_door, with_content
-from tmprun.start.importer import ensure_known
-from tmprun.store.entries import Root
+from tmprun.images.image import Image
+from tmprun.index.nodes import key_of
+from tmprun.start.importer import ensure_opened, image_options
+from tmprun.store.shelves import Root
 
-NAMELESS = "/proc/self/fd/"
 ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the engine must be told about an image: `key` names its tree, `options` and open `descriptors` its index."""
+    """What the engine must be told about an image: `key` names its tree; `options` name the open `descriptors` that it
+    inherits, the image itself and its index."""
 
     key: str
-    options: tuple[str, ...] = ()
-    descriptors: tuple[int, ...] = ()
+    options: tuple[str, ...]
+    descriptors: tuple[int, ...]
 
 
 @contextmanager
@@ -43,34 +43,28 @@ def told(path: str) -> Iterator[Told]:
     """
     with Image(path) as image:
         footer = read_footer(image.fd)
-    if footer:
-        yield Told(footer.key)
-        return
-    known = ensure_known(path)
-    # A bundle that could not be kept has no other name than this.
-    descriptors = [int(known.bundle[len(NAMELESS) :])] if known.bundle.startswith(NAMELESS) else []
-    try:
-        if known.bundle:
-            yield Told(_key_of_bundle(known.bundle), ("--image", known.bundle), tuple(descriptors))
-        else:
-            descriptors.append(with_content("tmprun-index", known.table))
-            yield Told(key_of(known.table), ("--index-fd", str(descriptors[-1])), tuple(descriptors))
-    finally:
-        for fd in descriptors:
+        if footer:
+            yield Told(footer.key, tuple(image_options(image)), (image.fd,))
+            return
+        known = ensure_opened(image)
+        option, fd = known.handed_over()
+        try:
+            key = key_of(known.table) if known.table else _key_of_bundle(fd, path)
+            yield Told(key, (*image_options(image), option, str(fd)), (image.fd, fd))
+        finally:
             os.close(fd)
 
 
-def _key_of_bundle(path: str) -> str:
-    with Image(path) as image:
-        footer = read_footer(image.fd)
+def _key_of_bundle(fd: int, path: str) -> str:
+    footer = read_footer(fd)
     if footer is None:
-        raise BadImage("is no bundle any more", one_line(path), "remove it")
+        raise BadImage("what it was unpacked into is no bundle any more", one_line(path), "start it again")
     return footer.key
 
 
 def roots() -> list[Root]:
     """The roots in the order in which they are tried. TmprunError when the engine does not tell."""
-    door = front_door()
+    door = programs.door()
     done = _run([door, "@roots"], stdout=subprocess.PIPE)
     found = []
     for line in os.fsdecode(done.stdout).splitlines():
@@ -127,7 +121,7 @@ def _ask_about(
     stdout: int,
 ) -> subprocess.CompletedProcess[bytes]:
     # --again: the engine must not ask Python what the image is; we are the answer.
-    command = [front_door(), verb, "--again", *image.options, *options, "--", path, *arguments]
+    command = [programs.door(), verb, "--again", *image.options, *options, "--", path, *arguments]
     return _run(command, descriptors=image.descriptors, fine=fine, stdout=stdout)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun.errors import TmprunError
 
 TYPE_CHECKING = False
@@ -94,14 +94,9 @@ def with_content(name: str, data: bytes) -> int:
     return fd
 
 
-def front_door() -> str:
-    """The path of this machine's front door in the package; TmprunError when there is none."""
-    return engine.door()
-
-
 def become(arguments: list[bytes], environment: Environment) -> NoReturn:
     """Become the front door with these arguments; TmprunError when it cannot be started."""
-    door = front_door()
+    door = programs.door()
     try:
         # The stubs know dicts and os.environ only; CPython asks for len, keys and values, in that order.
         os.execve(door, [b"tmprun", *arguments], environment)  # type: ignore[arg-type]

@@ -6,39 +6,24 @@ does not have the name and the type that docs/store.md gives it is not shown, an
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
-from tmprun.index.encode import MAX_INDEX
+from tmprun.index.rules import MAX_INDEX
+from tmprun.store import layout
 from tmprun.store.removal import FOLDER
-
-KEY = re.compile(r"[0-9a-f]{64}")
-KNOWN = re.compile(r"[0-9a-f]{64}\.(index|bundle)")
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-@dataclass(frozen=True)
-class Root:
-    """A directory of ours that may hold a store: as the engine sees it, `reason` says why it was refused."""
-
-    path: str
-    kind: str  # "tmpfs" or "disk", or nothing when it cannot be opened
-    ok: bool
-    reason: str
+from tmprun.store.shelves import FILE, KEY, KNOWN, LOCK_FILE, Root, folder, names, read_small, shelf, try_lock
 
 
 @dataclass(frozen=True)
 class Entry:
     """A published tree: `size` is what it takes, in bytes, `files` counts all but directories.
 
-    `last_use` is in seconds since the epoch.
+    `last_use` and `built` are in seconds since the epoch.
     """
 
     root: Root
@@ -49,11 +34,12 @@ class Entry:
     last_use: float
     complete: bool
     locked: bool  # somebody holds its lease, so it is in use
+    built: float = 0
 
     @property
     def path(self) -> str:
         """Where its AppDir is."""
-        return f"{self.root.path}/v1/tree/{self.key}/tree"
+        return layout.appdir(self.root.path, self.key)
 
     @property
     def in_memory(self) -> bool:
@@ -71,65 +57,19 @@ class KnownImage:
 
     @property
     def path(self) -> str:
-        return f"{self.folder}/v1/image/{self.name}"
+        return f"{layout.shelf(self.folder, layout.IMAGES)}/{self.name}"
 
     @property
     def in_memory(self) -> bool:
         return False
 
 
-@contextmanager
-def opened(path: str) -> Iterator[int | None]:
-    """Our directory `path` as a descriptor, or None unless it is a directory, no symlink, ours alone (0700)."""
-    try:
-        fd = os.open(path, FOLDER)
-    except OSError:
-        yield None
-        return
-    try:
-        facts = os.fstat(fd)
-        ours = facts.st_uid == os.geteuid() and stat.S_IMODE(facts.st_mode) & ~stat.S_ISGID == 0o700
-        yield fd if ours else None
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def folder(parent: int, name: str) -> Iterator[int | None]:
-    """The directory of ours `name` (one component) in the open directory `parent`, or None when there is no such."""
-    try:
-        fd = os.open(name, FOLDER, dir_fd=parent)
-    except OSError:
-        yield None
-        return
-    try:
-        yield fd if os.fstat(fd).st_uid == os.geteuid() else None
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def section(root: str, name: str) -> Iterator[int | None]:
-    """The folder `v1/NAME` of a store's root, or None."""
-    with opened(root) as top:
-        if top is None:
-            yield None
-            return
-        with folder(top, "v1") as version:
-            if version is None:
-                yield None
-                return
-            with folder(version, name) as fd:
-                yield fd
-
-
 def entries(roots: Sequence[Root]) -> list[Entry]:
     """All published trees in `roots`, also in those that are refused: that may be because they are full."""
     found = []
     for root in roots:
-        with section(root.path, "tree") as trees, section(root.path, "lock") as locks:
+        with shelf(root.path, layout.TREES) as trees, shelf(root.path, layout.LOCKS) as locks:
             for name in names(trees, KEY):
-                assert trees is not None
                 with folder(trees, name) as fd:
                     if fd is not None:
                         found.append(_entry(root, name, fd, _is_locked(fd, locks, name)))
@@ -142,9 +82,7 @@ def locate(roots: Sequence[Root], key: str) -> Entry | None:
     On a machine that lacks an interpreter it has another name (docs/store.md).
     """
     for root in roots:
-        with section(root.path, "tree") as trees, section(root.path, "lock") as locks:
-            if trees is None:
-                continue
+        with shelf(root.path, layout.TREES) as trees, shelf(root.path, layout.LOCKS) as locks:
             for name in dict.fromkeys([key, *names(trees, KEY)]):
                 with folder(trees, name) as fd:
                     if fd is not None and _is_complete(fd) and (name == key or _origin(fd) == key):
@@ -154,15 +92,12 @@ def locate(roots: Sequence[Root], key: str) -> Entry | None:
 
 def origin(entry: Entry) -> str:
     """The key of the image that the tree was made of: its name, but for retargeted trees."""
-    with section(entry.root.path, "tree") as trees:
-        if trees is None:
-            return ""
-        with folder(trees, entry.key) as fd:
-            return _origin(fd) if fd is not None else ""
+    with shelf(entry.root.path, layout.TREES) as trees, folder(trees, entry.key) as fd:
+        return _origin(fd) if fd is not None else ""
 
 
 def _origin(fd: int) -> str:
-    index = read_small(fd, "index", MAX_INDEX)
+    index = read_small(fd, layout.INDEX, MAX_INDEX)
     return hashlib.sha256(index).hexdigest() if index is not None else ""
 
 
@@ -171,7 +106,7 @@ def known_images(path: str | None) -> list[KnownImage]:
     found: list[KnownImage] = []
     if path is None:
         return found
-    with section(path, "image") as images:
+    with shelf(path, layout.IMAGES) as images:
         for name in names(images, KNOWN):
             with suppress(FileNotFoundError):
                 facts = os.stat(name, dir_fd=images, follow_symlinks=False)
@@ -180,50 +115,14 @@ def known_images(path: str | None) -> list[KnownImage]:
     return found
 
 
-def names(fd: int | None, pattern: re.Pattern[str]) -> list[str]:
-    """The names in the open directory that match `pattern` wholly, in order; none when there is no directory."""
-    if fd is None:
-        return []
-    return sorted(name for name in os.listdir(fd) if pattern.fullmatch(name))
-
-
-def read_small(fd: int, name: str, limit: int = 1 << 20) -> bytes | None:
-    """The regular file `name` in the open directory, at most `limit` bytes of it; None when there is no such file."""
-    try:
-        file = os.open(name, FILE, dir_fd=fd)
-    except OSError:
-        return None
-    try:
-        return os.read(file, limit) if stat.S_ISREG(os.fstat(file).st_mode) else None
-    finally:
-        os.close(file)
-
-
-def try_lock(fd: int, name: str, flags: int = FILE) -> int | None:
-    """A descriptor that holds the file `name` in the open directory exclusively; None when somebody else has it.
-
-    Never waits. FileNotFoundError when there is no such file; OSError for what is no file.
-    """
-    lock = os.open(name, flags, 0o600, dir_fd=fd)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
-
-
 def _entry(root: Root, key: str, fd: int, locked: bool) -> Entry:
     size, files = _measure(fd)
-    source = os.fsdecode(read_small(fd, "source") or b"")
-    return Entry(root, key, source, size, files, _last_use(fd), _is_complete(fd), locked)
+    source = os.fsdecode(read_small(fd, layout.SOURCE) or b"")
+    return Entry(root, key, source, size, files, _last_use(fd), _is_complete(fd), locked, built(fd))
 
 
 def _is_complete(fd: int) -> bool:
-    return all(_exists(fd, name) for name in ("lease", "index", "watch", "tree"))
+    return all(_exists(fd, name) for name in (layout.LEASE, layout.INDEX, layout.WATCH, layout.APPDIR))
 
 
 def _exists(fd: int, name: str) -> bool:
@@ -234,9 +133,17 @@ def _exists(fd: int, name: str) -> bool:
     return True
 
 
+def built(fd: int) -> float:
+    """When the open entry was built, in seconds since the epoch: its index is written first, and never again."""
+    try:
+        return os.stat(layout.INDEX, dir_fd=fd, follow_symlinks=False).st_mtime
+    except OSError:
+        return os.fstat(fd).st_mtime
+
+
 def _last_use(fd: int) -> float:
     try:
-        return os.stat("lease", dir_fd=fd, follow_symlinks=False).st_mtime
+        return os.stat(layout.LEASE, dir_fd=fd, follow_symlinks=False).st_mtime
     except OSError:
         return os.fstat(fd).st_mtime
 
@@ -251,7 +158,7 @@ def _is_locked(fd: int, locks: int | None, key: str) -> bool:
         return False
     held = []
     try:
-        for parent, name, flags in ((locks, key, LOCK_FILE), (fd, "lease", FILE)):
+        for parent, name, flags in ((locks, key, LOCK_FILE), (fd, layout.LEASE, FILE)):
             lock = try_lock(parent, name, flags)
             if lock is None:
                 return True
@@ -282,7 +189,7 @@ def _measure(fd: int) -> tuple[int, int]:
                     size += facts.st_blocks * 512
                 if stat.S_ISDIR(facts.st_mode):
                     waiting.append(f"{path}/{entry.name}")
-                elif path.startswith("./tree"):
+                elif path.startswith(f"./{layout.APPDIR}"):
                     files += 1
     return size, files
 

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
-from tmprun.store import usage
-from tmprun.store.entries import LOCK_FILE, KnownImage, folder, opened, section, try_lock
+from tmprun.store import layout, usage
+from tmprun.store.entries import KnownImage, built
 from tmprun.store.removal import FOLDER, remove
+from tmprun.store.shelves import LOCK_FILE, folder, opened, shelf, try_lock
 
 # So many entries at once: each takes three descriptors, and a process may have 1024.
 BATCH = 100
@@ -34,16 +35,16 @@ def evict(root: str, keys: Sequence[str]) -> dict[str, str]:
     with opened(root) as top:
         if top is None:
             return dict.fromkeys(keys, "its store is not ours any more")
-        with folder(top, "v1") as version:
-            for at in range(0, len(keys) if version is not None else 0, BATCH):
-                assert version is not None
-                kept.update(_evict_batch(version, keys[at : at + BATCH]))
+        with folder(top, layout.VERSION) as version:
+            if version is not None:
+                for at in range(0, len(keys), BATCH):
+                    kept.update(_evict_batch(version, keys[at : at + BATCH]))
     return kept
 
 
 def forget(item: KnownImage) -> str:
     """Remove what is known about an image; returns why not, or nothing. Who has the file open keeps it."""
-    with section(item.folder, "image") as images:
+    with shelf(item.folder, layout.IMAGES) as images:
         if images is None:
             return "its store is not ours any more"
         try:
@@ -67,9 +68,9 @@ def made(parent: int, name: str) -> Iterator[int | None]:
 def _evict_batch(version: int, keys: Sequence[str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     with ExitStack() as stack:
-        trees = stack.enter_context(folder(version, "tree"))
-        trash = stack.enter_context(made(version, "trash"))
-        locks = stack.enter_context(made(version, "lock"))
+        trees = stack.enter_context(folder(version, layout.TREES))
+        trash = stack.enter_context(made(version, layout.TRASH))
+        locks = stack.enter_context(made(version, layout.LOCKS))
         if trees is None or trash is None or locks is None:
             return dict.fromkeys(keys, "its store is damaged")
         claims = [stack.enter_context(_Claim(key)) for key in keys]
@@ -113,7 +114,7 @@ class _Claim:
                 return
             self._lock = lock
             self._entry = os.open(self.key, FOLDER, dir_fd=trees)
-            lease = try_lock(self._entry, "lease")
+            lease = try_lock(self._entry, layout.LEASE)
             if lease is None:
                 self.obstacle = "in use"
                 return
@@ -127,8 +128,8 @@ class _Claim:
         """Rename the entry to the trash, unless `view` shows it in use."""
         if self.obstacle or self._entry < 0:
             return
-        if view.uses(self.key):
-            self.obstacle = "in use"
+        self.obstacle = view.use(self.key, built(self._entry)).value
+        if self.obstacle:
             return
         name = f"{self.key}.{os.urandom(8).hex()}"
         try:

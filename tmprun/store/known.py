@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 
 from tmprun.errors import BadImage, TmprunError
-from tmprun.index.encode import decode
+from tmprun.index.decode import decode
+from tmprun.store import layout
 from tmprun.store.draft import Draft, begin
 
 TYPE_CHECKING = False
@@ -21,49 +21,28 @@ if TYPE_CHECKING:
     from typing import Self
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FRESH_NS = 50_000_000
 _NOWHERE = -1  # instead of a directory: every call that is relative to it fails with EBADF
 _HEX = frozenset("0123456789abcdef")
 
 
-def identity(facts: os.stat_result) -> str:
-    """The identity of the file that `facts` are about: DEV-INO-SIZE-MTIME-CTIME, hexadecimal, times in nanoseconds."""
-    parts = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-    return "-".join(f"{part & 0xFFFFFFFFFFFFFFFF:x}" for part in parts)
-
-
-def is_fresh(facts: os.stat_result) -> bool:
-    """Whether the file was changed so shortly ago that it could change again without its times showing it."""
-    return 0 <= time.time_ns() - facts.st_ctime_ns < _FRESH_NS
-
-
-def place() -> str | None:
-    """The disk cache's directory; None when the environment names none."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if base.startswith("/"):
-        return f"{base}/tmprun"
-    home = os.environ.get("HOME", "")
-    return f"{home}/.cache/tmprun" if home.startswith("/") and home != "/" else None
-
-
 def open_cache() -> Cache:
     """The disk cache, made when missing. When there is none that we may use: one that has nothing and keeps nothing."""
-    path = place()
+    path = layout.cache()
     opened: list[int] = []
     try:
         if path is not None:
             _make(os.path.dirname(path))  # one level, as ~/.cache: more than that is not ours to make
             _make(path)
             opened.append(_open_ours(path))
-            opened.append(_enter(opened[0], "v1"))
-            opened += [_enter(opened[1], "image"), _enter(opened[1], "known")]
-            return Cache(path, os.dup(opened[2]), os.dup(opened[3]))
+            opened.append(_enter(opened[0], layout.VERSION))
+            opened += [_enter(opened[1], layout.IMAGES), _enter(opened[1], layout.KNOWN)]
+            return Cache(os.dup(opened[2]), os.dup(opened[3]))
     except OSError:
         pass
     finally:
         for fd in opened:
             os.close(fd)
-    return Cache("", _NOWHERE, _NOWHERE)
+    return Cache(_NOWHERE, _NOWHERE)
 
 
 def _make(path: str, parent: int | None = None) -> None:
@@ -91,8 +70,7 @@ def _open_ours(path: str, parent: int | None = None) -> int:
 class Cache:
     """The opened cache, a context. Names in it are `SHA256.index` and `SHA256.bundle`, SHA256 in lower-case hex."""
 
-    def __init__(self, path: str, image: int, known: int) -> None:
-        self._path = path
+    def __init__(self, image: int, known: int) -> None:
         self._image = image
         self._known = known
 
@@ -104,10 +82,6 @@ class Cache:
     ) -> None:
         for fd in {self._image, self._known} - {_NOWHERE}:
             os.close(fd)
-
-    def path(self, name: str) -> str:
-        """The path of the file `name`."""
-        return f"{self._path}/v1/image/{name}"
 
     def lookup(self, who: str) -> str | None:
         """The name that is remembered for the identity `who`."""
@@ -150,20 +124,21 @@ class Cache:
         except OSError:
             return
 
-    def has_bundle(self, name: str) -> bool:
-        """Whether the bundle `name` is there and can be used."""
+    def open_bundle(self, name: str) -> int | None:
+        """The bundle `name`, opened, when it is there and can be used."""
         fd = self._open(name)
         if fd is None:
-            return False
-        from tmprun.bundle.write import read_footer, read_index  # loads slowly, and few images need it
+            return None
+        from tmprun.bundle.footer import read_footer, read_index  # loads slowly, and few images need it
 
         try:
             footer = read_footer(fd)
-            return footer is not None and bool(read_index(fd, footer))
+            if footer is not None and read_index(fd, footer):
+                return fd
         except (OSError, TmprunError):
-            return False
-        finally:
-            os.close(fd)
+            pass
+        os.close(fd)
+        return None
 
     def draft(self, name: str, waiting: Callable[[], None]) -> Draft | None:
         """Begin to write the file `name`, see `begin`; None when somebody else does for too long, or nobody can."""

@@ -6,20 +6,17 @@ Nothing here is needed by anybody; still each thing is removed only when nobody 
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
-from tmprun.store import usage
-from tmprun.store.entries import KEY, LOCK_FILE, folder, names, opened, try_lock
+from tmprun.store import layout, usage
+from tmprun.store.entries import built
 from tmprun.store.removal import remove
+from tmprun.store.shelves import DRAFT, IDENTITY, KEY, LOCK_FILE, STAGE, TRASH, folder, names, try_lock, version
 
-TRASH = re.compile(r"[0-9a-f]{64}(\.[0-9A-Za-z]+)?")
-STAGE = re.compile(r"[0-9a-f]{64}\.[0-9A-Za-z]+")
-DRAFT = re.compile(r"[0-9a-f]{64}\.(index|bundle)\.tmp")
-IDENTITY = re.compile(r"[0-9a-f]{1,16}(-[0-9a-f]{1,16}){4}")
+PARTS = (layout.LOCKS, layout.TREES, layout.STAGES, layout.TRASH, layout.IMAGES)
 
 # A builder makes its directory, then the lease in it, then locks that: so young a stage may be between two of these.
 YOUNG_STAGE = 60
@@ -33,25 +30,22 @@ def sweep(paths: Sequence[str]) -> int:
     count = 0
     view = usage.look()
     for path in paths:
-        with opened(path) as top:
-            if top is None:
-                continue
-            with folder(top, "v1") as version:
-                if version is not None:
-                    count += _sweep_store(version, view)
+        with version(path) as fd:
+            if fd is not None:
+                count += _sweep_store(fd, view)
     return count
 
 
-def _sweep_store(version: int, view: usage.View) -> int:
+def _sweep_store(store: int, view: usage.View) -> int:
     with ExitStack() as stack:
 
         def part(name: str) -> int | None:
-            return stack.enter_context(folder(version, name))
+            return stack.enter_context(folder(store, name))
 
-        locks, trees, stages, trash, images = part("lock"), part("tree"), part("stage"), part("trash"), part("image")
+        locks, trees, stages, trash, images = (part(name) for name in PARTS)
         count = sum(_retire(stages, locks, name, view) for name in names(stages, STAGE))
         count += sum(_delete(trash, name, view) for name in names(trash, TRASH))
-        count += _cut(part("id"), trees) + _cut(part("known"), images)
+        count += _cut(part(layout.IDENTITIES), trees) + _cut(part(layout.KNOWN), images)
         count += sum(_unlink_idle(images, name, 0) for name in names(images, DRAFT))
         # Who opened a lock just before waits for a name that is gone, and then builds beside another: a waste, no harm.
         count += sum(_unlink_idle(locks, key, OLD_LOCK) for key in names(locks, KEY) if not _exists(trees, key))
@@ -79,13 +73,13 @@ def _retire(stages: int | None, locks: int | None, name: str, view: usage.View) 
 
 def _delete(parent: int | None, name: str, view: usage.View) -> bool:
     """Delete the entry `name` in `parent`, where no start looks for it, unless somebody still uses it."""
-    if parent is None or name in view.held:
+    if parent is None:
         return False
     with suppress(OSError), ExitStack() as stack, folder(parent, name) as fd:
-        if fd is None:
+        if fd is None or view.use(name, built(fd)) is not usage.Use.NONE:
             return False
         with suppress(FileNotFoundError):
-            lease = try_lock(fd, "lease")
+            lease = try_lock(fd, layout.LEASE)
             if lease is None:
                 return False
             stack.callback(os.close, lease)
@@ -108,7 +102,8 @@ def _cut(links: int | None, targets: int | None) -> int:
 
 def _unlink_idle(parent: int | None, name: str, age: float) -> bool:
     """Unlink a file that has not been changed for `age` seconds and that nobody has locked."""
-    assert parent is not None
+    if parent is None:
+        return False
     with suppress(OSError), ExitStack() as stack:
         facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if not stat.S_ISREG(facts.st_mode) or 0 <= time.time() - facts.st_ctime < age:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 from tmprun.host.memory import look as look_at_memory
 from tmprun.store import entries as store
-from tmprun.store import known, usage
-from tmprun.store.entries import Entry, KnownImage, Root
+from tmprun.store import layout, usage
+from tmprun.store.entries import Entry, KnownImage
 from tmprun.store.eviction import evict, forget
 from tmprun.store.leftovers import sweep
+from tmprun.store.shelves import Root
 
 DEFAULT_SIZE = 10 * 10**9
 MEMORY_SHARE = 4  # trees in memory may take a quarter of it
@@ -99,7 +100,7 @@ def prune(roots: Sequence[Root], limits: Limits, *, dry_run: bool = False) -> Re
     """Bring the stores within `limits`. With `dry_run`, only say what would be removed."""
     report = Report()
     view = usage.look()
-    items: list[Item] = [*store.entries(roots), *store.known_images(known.place())]
+    items: list[Item] = [*store.entries(roots), *store.known_images(layout.cache())]
     now = time.time()
     reasons = {item: reason for item in items if (reason := _in_use(item, view, limits, now))}
     chosen = plan(items, reasons.__contains__, limits, now)
@@ -116,8 +117,8 @@ def _in_use(item: Item, view: usage.View, limits: Limits, now: float) -> str:
     """Why the item must stay, or nothing. An app does not need what is known about its image once it runs."""
     if isinstance(item, KnownImage):
         return ""
-    if item.locked or view.uses(item.key):
-        return "in use"
+    if reason := (usage.Use.SEEN if item.locked else view.use(item.key, item.built)).value:
+        return reason
     if not view.whole and not limits.alone and abs(now - item.last_use) < UNSEEN:
         return "perhaps in use outside this container"
     return ""
@@ -140,6 +141,6 @@ def _remove(chosen: Iterable[tuple[Item, str]], report: Report) -> None:
 
 def _places(roots: Sequence[Root]) -> list[str]:
     """Every directory that may hold something of ours, each once."""
-    cache = known.place()
+    cache = layout.cache()
     paths = [root.path for root in roots] + ([cache] if cache else [])
     return list({os.path.realpath(path): path for path in paths}.values())

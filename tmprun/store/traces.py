@@ -7,10 +7,11 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tmprun.index.encode import FILE, MAX_NODES, Node
-from tmprun.store.entries import FILE as READ
-from tmprun.store.entries import section
-from tmprun.store.known import place
+from tmprun.index.nodes import Node
+from tmprun.index.rules import FILE, MAX_NODES
+from tmprun.store import layout
+from tmprun.store.shelves import FILE as READ
+from tmprun.store.shelves import shelf
 
 NUMBER = struct.Struct("<I")
 
@@ -36,10 +37,10 @@ def files_of(trace: bytes, nodes: Sequence[Node]) -> list[Node]:
 
 def recorded(key: str) -> bytes | None:
     """The trace that the disk cache has of the image with that key; None when there is none that we may trust."""
-    cache = place()
+    cache = layout.cache()
     if cache is None or not key:
         return None
-    with section(cache, "trace") as folder:
+    with shelf(cache, layout.TRACES) as folder:
         if folder is None:
             return None
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tmprun
-from tmprun.index.encode import key_of
+from tmprun.index.nodes import key_of
 from tmprun.start.importer import compile_image
 from tmprun_bench.corpora import catalogue
 from tmprun_bench.corpora.cache import describe
@@ -29,7 +29,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from tmprun.start.importer import compile_image
-from tmprun.index.encode import key_of
+from tmprun.index.nodes import (key_of)
 print(key_of(compile_image(sys.argv[2]).table))
 """
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun_bench.errors import BenchError
 
 
@@ -18,7 +18,7 @@ def installed(directory: Path | None, work: Path) -> Path:
         if not _is_whole(directory):
             raise BenchError(f"{directory} holds no tmprun with tmprun-py beside it")
         return directory / "tmprun"
-    door = Path(engine.door())
+    door = Path(programs.door())
     return door if _is_whole(door.parent) else lay_out(door, work)
 
 
@@ -28,10 +28,10 @@ def _is_whole(directory: Path) -> bool:
 
 def lay_out(door: Path, folder: Path) -> Path:
     """Install this package and a copy of `door` as `pip install --target FOLDER` would; returns the copy."""
-    programs = folder / "bin"
-    programs.mkdir()
-    (folder / "tmprun").symlink_to(engine.PACKAGE)
-    script = programs / "tmprun-py"
+    scripts = folder / "bin"
+    scripts.mkdir()
+    (folder / "tmprun").symlink_to(programs.PACKAGE)
+    script = scripts / "tmprun-py"
     script.write_text(f"#!{sys.executable}\nfrom tmprun.main import main\nraise SystemExit(main())\n")
     script.chmod(0o755)
-    return Path(shutil.copy(door, programs / "tmprun"))
+    return Path(shutil.copy(door, scripts / "tmprun"))

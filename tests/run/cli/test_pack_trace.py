@@ -11,8 +11,8 @@ from kit.gating import EVERYTHING, LINGER, Gated, helpers, reader_appdir, truth
 from kit.harness import Harness, wait_until
 from kit.tracing import calls, strace
 
-from tmprun.bundle.write import read_footer, read_index
-from tmprun.index.encode import decode
+from tmprun.bundle.footer import read_footer, read_index
+from tmprun.index.decode import decode
 
 OPENED = ["usr/share/text6/55", "usr/lib/lib6.so.6", "usr/share/text0/07"]
 

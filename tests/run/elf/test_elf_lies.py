@@ -11,8 +11,9 @@ from kit.elf_forge import program
 from kit.harness import Harness
 
 from tmprun.bundle.write import write_bundle
-from tmprun.engine.stubs import stub_for
-from tmprun.index.encode import AT_END, DIRECTORY, FILE, FIXUP_ELF, FIXUP_SCRIPT, SYMLINK, Fixup, Interpreter, Node
+from tmprun.engine.programs import stub_for
+from tmprun.index.nodes import Fixup, Interpreter, Node
+from tmprun.index.rules import AT_END, DIRECTORY, FILE, FIXUP_ELF, FIXUP_SCRIPT, SYMLINK
 
 CASES = 500
 MISSING = b"/no/such/ld-linux-x86-64.so.2"

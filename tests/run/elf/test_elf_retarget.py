@@ -14,9 +14,12 @@ from kit.apps import SETTLED, write
 from kit.harness import Harness
 from kit.surroundings import ALONE
 
-from tmprun.bundle.write import read_footer, read_index, write_bundle
-from tmprun.engine.stubs import stub_for
-from tmprun.index.encode import AT_END, FIXUP_SCRIPT, Fixup, Index, Node, decode
+from tmprun.bundle.footer import read_footer, read_index
+from tmprun.bundle.write import write_bundle
+from tmprun.engine.programs import stub_for
+from tmprun.index.decode import decode
+from tmprun.index.nodes import Fixup, Index, Node
+from tmprun.index.rules import AT_END, FIXUP_SCRIPT
 from tmprun.pack.pack import pack
 
 MACHINE = os.uname().machine

@@ -15,9 +15,10 @@ from kit.trees import below
 from test_elf_retarget import NAME, index_of
 
 from tmprun.bundle.write import write_bundle
-from tmprun.elf.facts import facts
-from tmprun.engine.stubs import stub_for
-from tmprun.index.encode import FILE, Index
+from tmprun.elf.facts import facts_of
+from tmprun.engine.programs import stub_for
+from tmprun.index.nodes import Index
+from tmprun.index.rules import FILE
 from tmprun.pack.appdir import PackError
 from tmprun.pack.pack import PackReport, pack
 
@@ -144,11 +145,11 @@ def test_run_paths_are_relative_and_complete(harness: Harness, appdir: Path, tmp
     }
     for path, start in expected.items():
         with open(plain / path, "rb") as file:
-            found = facts(file)
+            found = facts_of(file)
         assert found is not None and found.runpath == () and found.rpath[: len(start)] == start
         assert all(entry.startswith("$ORIGIN") for entry in found.rpath)
     with open(plain / "usr/lib/deep/libdeep.so.1", "rb") as file:
-        found = facts(file)
+        found = facts_of(file)
     assert found is not None and found.search == ()
 
 

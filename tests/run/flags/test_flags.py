@@ -14,7 +14,7 @@ from kit.apps import App, write
 from kit.harness import Harness, environ_of
 from kit.trees import below
 
-from tmprun.bundle.write import read_footer
+from tmprun.bundle.footer import read_footer
 from tmprun.pack.pack import pack
 
 

@@ -10,7 +10,9 @@ from kit import craft
 from kit.apps import App, write
 from kit.harness import Harness
 
-from tmprun.index.encode import CODEC_STORED, DIRECTORY, FILE, HOLE, Frame, Node, encode
+from tmprun.index.encode import encode
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import CODEC_STORED, DIRECTORY, FILE, HOLE
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -68,7 +69,7 @@ def kill_fillers(store: Path, process: subprocess.Popen[bytes], chance: random.R
     killed = 0
     while process.poll() is None:
         time.sleep(chance.uniform(0, longest))
-        # Both at the same instant is more than two processes can survive.
+        # Both at the same instant is the app's end.
         found = {helper.kind: helper for helper in helpers(store)}
         if len(helpers(store)) != 2 or len(found) != 2 or found["guard"].parent() != found["filler"].pid:
             continue
@@ -162,18 +163,67 @@ def test_a_filler_killed_before_the_app_starts(harness: Harness, gated_app: Gate
         assert (result.status, result.stdout) == (0, RIGHT), str(result)
 
 
+def end_all(store: Path) -> None:
+    """Kill whoever fills, heirs as well."""
+    while found := helpers(store):
+        for helper in found:
+            with suppress(ProcessLookupError):
+                helper.send(signal.SIGKILL)
+
+
 def test_a_dead_tree_is_built_anew(harness: Harness, image: Gated) -> None:
-    """Filler and guard killed at once while nobody reads: the next start finds a tree that is not complete."""
+    """Filler and guard killed while nobody reads: the app ends with them, and the next start builds anew."""
     app = Waiting(harness, image)
-    with stopped(harness.store):
-        for helper in helpers(harness.store):
+    end_all(harness.store)
+    assert app.process.wait(10) == -signal.SIGKILL
+    second = harness.run(image.image, "read=1,1,1", env=truth(image, "background"))
+    assert second.stdout == RIGHT
+    assert b"is not as it was published" in second.stderr and b"unpacked into" in second.stderr
+
+
+def lose_two(harness: Harness, image: Gated, chance: random.Random) -> Result:
+    """Filler and guard killed 0 to 50 ms apart, in either order, while the app waits in an open or reads on."""
+    app = Waiting(harness, image, f"read={chance.randrange(1000)},1,3")
+    lost = [only(harness.store, "guard"), only(harness.store, "filler")]
+    chance.shuffle(lost)
+    stop = chance.random() < 0.5
+    for helper in lost if stop else []:
+        helper.send(signal.SIGSTOP)
+    app.go()
+    time.sleep(0.03 if stop else chance.uniform(0, 0.02))
+    for helper in lost:
+        with suppress(ProcessLookupError):
             helper.send(signal.SIGKILL)
-        wait_until(lambda: not helpers(harness.store))
-        tree = tree_of(harness)
-        inode = tree.stat().st_ino
-        second = harness.run(image.image, "read=1,1,1", env=truth(image, "background"))
-        assert second.stdout == RIGHT and tree.stat().st_ino != inode
-        app.result()
+        time.sleep(chance.choice([0, 0, 0.0002, 0.001, 0.002, 0.01, 0.05]))
+    end_all(harness.store)
+    return app.result()
+
+
+def killed_or_right(result: Result, expected: bytes) -> bool:
+    """Assert that the app read right bytes only; whether the kernel ended it."""
+    assert b"wrong" not in result.stdout and b"failed" not in result.stdout, str(result)
+    assert result.status == -signal.SIGKILL or (result.status, result.stdout) == (0, expected), str(result)
+    return result.status != 0
+
+
+def test_without_its_helpers_the_app_ends(harness: Harness, image: Gated) -> None:
+    chance, killed = random.Random(4), 0
+    for _ in range(12):
+        harness.clear()
+        (harness.base / "ready").unlink(missing_ok=True)
+        (harness.base / "go").unlink(missing_ok=True)
+        killed += killed_or_right(lose_two(harness, image, chance), b"right %d\n" % (3 * EVERYTHING))
+    assert killed >= 4, "it always ended before its helpers did"
+
+
+@pytest.mark.soak
+def test_two_thousand_double_kills(harness: Harness, image: Gated) -> None:
+    chance, killed = random.Random(2000), 0
+    while killed < 2000:
+        harness.clear()
+        (harness.base / "ready").unlink(missing_ok=True)
+        (harness.base / "go").unlink(missing_ok=True)
+        killed += killed_or_right(lose_two(harness, image, chance), b"right %d\n" % (3 * EVERYTHING))
 
 
 @pytest.mark.parametrize("mode", ["background", "demand"])
@@ -221,7 +271,44 @@ def test_a_bundle_cannot_be_overwritten_while_it_fills_by_itself(harness: Harnes
     assert harness.finish(process).stdout == RIGHT
 
 
-def test_everybody_who_uses_the_tree_is_ended_and_told(harness: Harness, image: Gated) -> None:
+def flip_a_bit(image: Gated, path: str) -> None:
+    """In the middle of a file that the bundle holds as it is."""
+    content = (image.appdir / path).read_bytes()
+    whole = image.image.read_bytes()
+    at = whole.index(content[1000:1100]) + 50
+    with image.image.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([whole[at] ^ 1]))
+
+
+def test_who_opens_no_damaged_file_lives(harness: Harness, image: Gated) -> None:
+    """Four starts of one tree, a stranger whose working directory it is, and one file that cannot be filled."""
+    flip_a_bit(image, "usr/share/large")
+    go = harness.base / "go"
+    words = [harness.door, image.image, f"wait={go}"]
+    bad = Waiting(harness, image, "open=usr/lib/lib1.so.1", "open=usr/share/large")
+    good = [harness.start(*words, "open=usr/lib/lib2.so.2", "sleep=1", env=truth(image, "demand")) for _ in range(3)]
+    stranger = subprocess.Popen(["sleep", "60"], cwd=tree_of(harness))
+    try:
+        names = sorted(os.listdir(tree_of(harness) / "usr/share"))
+        time.sleep(0.3)
+        result = bad.result()
+        assert result.status == -signal.SIGKILL and b"wrong" not in result.stdout, str(result)
+        assert ENDED.encode() in result.stderr
+        for process in good:
+            assert harness.finish(process).stdout == b"right 1\n"
+        assert stranger.poll() is None
+        assert sorted(os.listdir(tree_of(harness) / "usr/share")) == names
+        (tree_of(harness) / "usr/hard").stat()
+        again = harness.run(harness.door, image.image, "open=usr/hard", env=truth(image, "demand"), status=None)
+        assert_ended(again)  # another name of the same file
+    finally:
+        stranger.kill()
+        stranger.wait()
+    wait_until(lambda: is_gone(harness), LINGER)
+
+
+def test_everybody_who_opens_what_is_damaged_is_ended_and_told(harness: Harness, image: Gated) -> None:
     words = [harness.door, image.image, f"wait={harness.base / 'go'}", "open=usr/share/large"]
     app = Waiting(harness, image, "open=usr/lib/lib1.so.1")
     other = harness.start(*words, env=truth(image, "demand"))
@@ -328,3 +415,26 @@ def test_a_process_limit_that_leaves_no_room_for_a_guard(harness: Harness, image
     result = harness.run("strace", *spoil, image.image, "read=1,1,1", env=truth(image, "demand"))
     assert result.stdout == RIGHT
     assert b"unpacking everything first" in result.stderr
+
+
+@pytest.mark.parametrize("call", ["eventfd2", "timer_create", "bind", "clone", "socketpair"])
+@pytest.mark.parametrize("what", ["error=EPERM", "error=EAGAIN"])
+def test_what_is_refused_before_the_app_goes_unpacks_everything_first(
+    harness: Harness, image: Gated, call: str, what: str
+) -> None:
+    opens = [f"open={path}" for path in sorted(image.gated)]
+    spoil = ["-f", "-qq", "-o", harness.base / "strace", "-e", f"trace={call}", "-e", f"inject={call}:{what}"]
+    result = harness.run("strace", *spoil, image.image, *opens, env=truth(image, "demand"))
+    assert result.stdout == b"right 1\n" * len(opens)
+    assert b"unpacking everything first" in result.stderr
+
+
+@pytest.mark.parametrize("number", range(2, 16))
+def test_a_process_limit_never_shows(in_memory: Harness, gated_app: Gated, nobody: int, number: int) -> None:
+    """The threads of the filler count, too: whichever of them is refused, the app reads its own bytes."""
+    opens = [f"open={path}" for path in sorted(gated_app.gated)[::4]]
+    for place in (in_memory.base, *(in_memory.base / name for name in ("home", "work", "cache"))):
+        os.chown(place, nobody, nobody)
+    words = ["prlimit", f"--nproc={number}:{number}", gated_app.image, *opens]
+    result = in_memory.run(*words, env=truth(gated_app, "demand"), user=nobody, group=nobody, extra_groups=[])
+    assert result.stdout == b"right 1\n" * len(opens), str(result)

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from kit.apps import App
-from kit.gating import EVERYTHING, LINGER, Gated, helpers, is_gone, only, tree_of, truth, unfilled
+from kit.gating import EVERYTHING, LINGER, Gated, helpers, is_complete, is_gone, only, tree_of, truth, unfilled
 from kit.harness import Harness, environ_of, parse_report, wait_until
 
 from tmprun.pack.pack import pack
 
-LEASE = 60
+LEASE, TIE = 60, 61
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -41,10 +41,16 @@ def test_everything_is_as_without_us(harness: Harness, large_app: App, mode: str
 
 
 @pytest.mark.parametrize("mode", ["background", "demand"])
-def test_descriptors_are_the_callers_and_the_lease(harness: Harness, large_app: App, mode: str) -> None:
+def test_descriptors_are_the_callers_lease_and_tie(harness: Harness, large_app: App, mode: str) -> None:
     seen = sorted(report(harness, large_app, mode)["fd"])
-    assert [fd[0] for fd in seen] == [0, 1, 2, LEASE]
-    assert seen[-1][1].endswith("/lease")
+    assert [fd[0] for fd in seen] == [0, 1, 2, LEASE, TIE]
+    assert seen[3][1].endswith("/lease") and seen[4][1].startswith("socket:")
+
+
+def test_a_complete_tree_needs_no_tie(harness: Harness, large_app: App) -> None:
+    report(harness, large_app, "background")
+    wait_until(lambda: is_complete(harness))
+    assert [fd[0] for fd in sorted(report(harness, large_app, "background")["fd"])] == [0, 1, 2, LEASE]
 
 
 @pytest.mark.parametrize("mode", ["background", "demand"])

@@ -12,8 +12,9 @@ from kit.gating import EVERYTHING, LINGER, Gated, helpers, is_gone, only, trace_
 from kit.harness import Harness, wait_until
 from kit.tracing import calls, strace
 
-from tmprun.bundle.write import read_footer, read_index
-from tmprun.index.encode import FILE, decode
+from tmprun.bundle.footer import read_footer, read_index
+from tmprun.index.decode import decode
+from tmprun.index.rules import FILE
 
 OPENED = ["usr/share/text5/40", "usr/lib/lib6.so.6", "usr/share/text0/07", "usr/share/sparse"]
 

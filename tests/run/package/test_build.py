@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from kit.apps import App
 
 from tmprun import __version__
-from tmprun.engine import programs as engine
+from tmprun.engine.programs import ENGINE, door, stub_for
 
 ROOT = Path(__file__).resolve().parents[3]
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
@@ -23,7 +23,7 @@ SECTIONS = {".upd_info": 1024, ".sha256_sig": 1024, ".sig_key": 8192}
 
 
 def programs() -> list[Path]:
-    return [Path(engine.ENGINE, machine, name) for machine in MACHINES for name in ("stub", "tmprun")]
+    return [Path(ENGINE, machine, name) for machine in MACHINES for name in ("stub", "tmprun")]
 
 
 @pytest.fixture(params=programs(), ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -48,7 +48,7 @@ def test_it_needs_nothing_of_the_host(program: Path) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_front_door_is_hardened(machine: str) -> None:
     """Loaded at a random address, its relocated data read-only: it reads files from strangers."""
-    with open(engine.door(machine), "rb") as file:
+    with open(door(machine), "rb") as file:
         elf = ELFFile(file)
         assert elf["e_type"] == "ET_DYN"
         assert "PT_GNU_RELRO" in {segment["p_type"] for segment in elf.iter_segments()}
@@ -63,7 +63,7 @@ def test_it_carries_the_licences(program: Path) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_stub_is_small_and_has_the_sections_of_an_appimage(machine: str) -> None:
-    stub = Path(engine.ENGINE, machine, "stub")
+    stub = Path(ENGINE, machine, "stub")
     assert stub.stat().st_size <= STUB_LIMIT
     with stub.open("rb") as file:
         elf = ELFFile(file)
@@ -77,7 +77,7 @@ def test_the_stub_is_small_and_has_the_sections_of_an_appimage(machine: str) -> 
 def test_every_processor_extracts_the_same(machine: str, processor: str, app: App, tmp_path: Path) -> None:
     """With BMI2 and SHA instructions and without; by emulation, which need not know leases or exec."""
     emulator = [f"qemu-{machine}-static", "-cpu", processor]
-    door = Path(engine.ENGINE, machine, "tmprun")
+    door = Path(ENGINE, machine, "tmprun")
     into = tmp_path / "into"
     into.mkdir()
     subprocess.run([*emulator, door, "@extract", "--into", into, "--", app.bundle], check=True, capture_output=True)
@@ -97,11 +97,11 @@ def test_the_same_sources_give_the_same_bytes_elsewhere(tmp_path: Path) -> None:
     machine = os.uname().machine
     subprocess.run([sys.executable, "stub/build.py", machine], cwd=copy, umask=0o077, check=True, capture_output=True)
     for name in ("stub", "tmprun"):
-        assert (copy / "tmprun/engine" / machine / name).read_bytes() == Path(engine.ENGINE, machine, name).read_bytes()
+        assert (copy / "tmprun/engine" / machine / name).read_bytes() == Path(ENGINE, machine, name).read_bytes()
 
 
 def test_the_stub_knows_its_version() -> None:
-    assert __version__.encode() in engine.stub(os.uname().machine)
+    assert __version__.encode() in stub_for(os.uname().machine)
 
 
 def test_a_source_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from kit.apps import App
 from kit.harness import Harness, environ_of
 from test_build import STUB_LIMIT
 
-from tmprun.engine import stubs
+from tmprun.engine import programs
 from tmprun.pack.pack import pack
 
 pytestmark = pytest.mark.timeout(900)  # zig compiles musl at its first use
@@ -44,7 +44,7 @@ def by_zig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_stub_is_small(by_zig: Path) -> None:
     stub = by_zig / MACHINE / "stub"
-    assert stub.read_bytes() != (Path(stubs.ENGINE) / MACHINE / "stub").read_bytes()
+    assert stub.read_bytes() != (Path(programs.ENGINE) / MACHINE / "stub").read_bytes()
     assert stub.stat().st_size <= STUB_LIMIT
 
 
@@ -52,7 +52,7 @@ def test_both_programs_start_an_app(
     by_zig: Path, app: App, harness: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The front door a bundle, and the stub the bundle that it is the first part of."""
-    monkeypatch.setattr(stubs, "ENGINE", by_zig)
+    monkeypatch.setattr(programs, "ENGINE", str(by_zig))
     pack(app.appdir, tmp_path / "app", level=1)
     for command in ([by_zig / MACHINE / "tmprun", app.bundle], [tmp_path / "app"]):
         report = harness.run(*command, "probe:report", "probe:sum").report()

@@ -25,18 +25,9 @@ from kit.harness import Harness, Result
 from kit.tracing import strace
 from kit.trees import below
 
-from tmprun.index.encode import (
-    CODEC_STORED,
-    CODEC_ZLIB,
-    CODEC_ZSTD,
-    DIRECTORY,
-    FILE,
-    HOLE,
-    SYMLINK,
-    Frame,
-    Node,
-    encode,
-)
+from tmprun.index.encode import encode
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK
 
 MEGABYTE = 1 << 20
 

@@ -13,10 +13,12 @@ import pytest
 import zstandard
 from kit.bundle_reader import Bundle
 
+from tmprun.bundle.footer import ALIGN, read_footer, read_index
 from tmprun.bundle.tar_frames import PIECE, SMALL
-from tmprun.bundle.write import ALIGN, read_footer, read_index, write_bundle
+from tmprun.bundle.write import write_bundle
 from tmprun.errors import BadImage, TmprunError
-from tmprun.index.encode import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK, Node
+from tmprun.index.nodes import Node
+from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK
 
 STUB = b"#!/bin/false\n"
 MIB = 1 << 20

@@ -18,7 +18,8 @@ from test_bundle import STUB, Tree, noise, saved, tar_of
 
 from tmprun.bundle.tar_frames import PIECE
 from tmprun.bundle.write import write_bundle
-from tmprun.index.encode import FILE, HOLE, Node
+from tmprun.index.nodes import Node
+from tmprun.index.rules import FILE, HOLE
 from tmprun.pack import pack
 
 

@@ -28,10 +28,12 @@ from tmprun.bundle import transcode
 from tmprun.errors import BadImage
 from tmprun.images import compile as foreign
 from tmprun.images.codecs import codec_for
-from tmprun.images.compile import Image, compile_opened
+from tmprun.images.compile import compile_opened
+from tmprun.images.image import Image
 from tmprun.images.lzo_length import plain_length
-from tmprun.index.encode import HOLE
+from tmprun.index.rules import HOLE
 from tmprun.start.importer import ensure_known
+from tmprun.store.known import identity
 
 __all__ = ["machine"]  # a fixture
 TRANSCODED = ("xz", "lz4", "lzo")
@@ -49,11 +51,21 @@ def make(sample: Path, tmp_path: Path, *options: str) -> Path:
     return path
 
 
+def made_of(image: Path) -> Path:
+    """The bundle that the image is made into: its path in the cache."""
+    known = ensure_known(str(image))
+    assert known.bundle is not None
+    path = Path(os.readlink(f"/proc/self/fd/{known.bundle}"))
+    os.close(known.bundle)
+    assert path.name == known.name
+    return path
+
+
 @pytest.mark.parametrize("block", ["4K", "128K", "1M"])
 @pytest.mark.parametrize("compressor", TRANSCODED)
 def test_same_tree_as_unsquashfs(machine: Machine, sample: Path, tmp_path: Path, compressor: str, block: str) -> None:
     image = make(sample, tmp_path, "-comp", compressor, "-b", block)
-    bundle = Bundle(Path(ensure_known(str(image)).bundle))
+    bundle = Bundle(made_of(image))
     assert tree_with(bundle.index, bundle.content) == snapshot(unsquash(tmp_path / "squashfs", tmp_path / "wanted"))
 
 
@@ -70,7 +82,7 @@ def test_same_tree_as_unsquashfs(machine: Machine, sample: Path, tmp_path: Path,
     ids=" ".join,
 )
 def test_options_of_mksquashfs(machine: Machine, sample: Path, tmp_path: Path, options: list[str]) -> None:
-    bundle = Bundle(Path(ensure_known(str(make(sample, tmp_path, *options))).bundle))
+    bundle = Bundle(made_of(make(sample, tmp_path, *options)))
     assert tree_with(bundle.index, bundle.content) == snapshot(unsquash(tmp_path / "squashfs", tmp_path / "wanted"))
 
 
@@ -79,13 +91,13 @@ def test_real_images(machine: Machine, hello: dict[str, Path], tmp_path: Path) -
     images = [(hello[codec], LINUXDEPLOY.payload) for codec in TRANSCODED]
     images += [(image.path, image.payload) for image in REAL if image.codec in TRANSCODED]
     for number, (image, payload) in enumerate(images):
-        bundle = Bundle(Path(ensure_known(str(image)).bundle))
+        bundle = Bundle(made_of(image))
         wanted = snapshot(unsquash_payload(image, payload, tmp_path / f"wanted {number}"))
         assert wanted and tree_with(bundle.index, bundle.content) == wanted
 
 
 def test_holes_stay_holes(machine: Machine, sample: Path, tmp_path: Path) -> None:
-    bundle = Bundle(Path(ensure_known(str(make(sample, tmp_path, "-comp", "lz4"))).bundle))
+    bundle = Bundle(made_of(make(sample, tmp_path, "-comp", "lz4")))
     assert HOLE in {run[0] for run in bundle.by_path[b"usr/share/sparse"].segments}
 
 
@@ -97,14 +109,14 @@ def test_copies_stay_copies(machine: Machine, tmp_path: Path, options: list[str]
     for name, size, mtime in [("a", 3, 1), ("b", 3, 1), ("c", 3, 2), ("d", 300_000, 1), ("e", 300_000, 1)]:
         (source / name).write_bytes(random.Random(size).randbytes(size))
         os.utime(source / name, (mtime, mtime))
-    bundle = Bundle(Path(ensure_known(str(make(source, tmp_path, "-comp", "xz", *options))).bundle))
+    bundle = Bundle(made_of(make(source, tmp_path, "-comp", "xz", *options)))
     places = {path: tuple(node.segments) for path, node in bundle.by_path.items() if path}
     assert places[b"a"] == places[b"b"] and places[b"d"] == places[b"e"] and len(set(places.values())) == 3
     assert tree_with(bundle.index, bundle.content) == snapshot(source)
 
 
 def test_programs_come_first(machine: Machine, sample: Path, tmp_path: Path) -> None:
-    bundle = Bundle(Path(ensure_known(str(make(sample, tmp_path, "-comp", "lz4"))).bundle))
+    bundle = Bundle(made_of(make(sample, tmp_path, "-comp", "lz4")))
     first = {path for path, node in bundle.by_path.items() if node.first}
     assert first == {b"AppRun", b"usr/bin/app", b"usr/lib/ld-linux.so.2"}
 
@@ -112,57 +124,58 @@ def test_programs_come_first(machine: Machine, sample: Path, tmp_path: Path) -> 
 class TestCache:
     def test_made_once(self, machine: Machine, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         image = make(sample, tmp_path, "-comp", "xz")
-        bundle = ensure_known(str(image)).bundle
+        bundle = made_of(image)
         with Image(str(image)) as opened:
             sha256 = compile_opened(opened).sha256.hex()
-        assert bundle == str(machine.cache / "image" / f"{sha256}.bundle")
+        assert bundle == machine.cache / "image" / f"{sha256}.bundle"
         assert [os.readlink(path) for path in (machine.cache / "known").iterdir()] == [f"{sha256}.bundle"]
         monkeypatch.setattr(transcode, "transcode", None)
-        assert ensure_known(str(image)).bundle == bundle
+        assert made_of(image) == bundle
         copy = tmp_path / "copy"
         copy.write_bytes(image.read_bytes())
-        assert ensure_known(str(copy)).bundle == bundle
+        assert made_of(copy) == bundle
 
-    def test_front_door_is_told_its_name(self, machine: Machine, sample: Path, tmp_path: Path) -> None:
+    def test_front_door_inherits_both_files(self, machine: Machine, sample: Path, tmp_path: Path) -> None:
         image = make(sample, tmp_path, "-comp", "xz")
         heard = machine.start("--signals", "0", "--", image, "a")
         (bundle,) = (machine.cache / "image").iterdir()
-        wanted = ["@run", "--image", str(bundle), "--again", "--signals", "0", "--", str(image), "a"]
+        own, frames = heard.option("--image-fd"), heard.option("--frames-fd")
+        files = ["--image-fd", own, "--read-as", identity(image.stat()), "--frames-fd", frames]
+        wanted = ["@run", *files, "--again", "--signals", "0", "--", str(image), "a"]
         assert [word.decode() for word in heard.words] == wanted
-        assert set(heard.fds) == {"0", "1", "2"}
+        assert heard.fds[own] == str(image) and heard.fds[frames] == str(bundle)
+        assert set(heard.fds) == {"0", "1", "2", own, frames}
 
     @pytest.mark.parametrize("damage", ["empty", "cut", "index"])
     def test_damaged_bundle_is_made_again(self, machine: Machine, sample: Path, tmp_path: Path, damage: str) -> None:
         image = make(sample, tmp_path, "-comp", "xz")
-        bundle = Path(ensure_known(str(image)).bundle)
+        bundle = made_of(image)
         content = bundle.read_bytes()
         damaged = {"empty": b"", "cut": content[:-1], "index": content[:-100] + bytes(10) + content[-90:]}
         bundle.unlink()
         bundle.write_bytes(damaged[damage])
-        assert ensure_known(str(image)).bundle == str(bundle)
+        assert made_of(image) == bundle
         assert bundle.read_bytes() == content
 
     def test_many_at_once_make_one(self, machine: Machine, sample: Path, tmp_path: Path) -> None:
         image = make(sample, tmp_path, "-comp", "xz")
         with ThreadPoolExecutor(8) as pool:
-            bundles = {heard.words[2] for heard in pool.map(lambda _: machine.start("--", image), range(8))}
+            started = [*pool.map(lambda _: machine.start("--", image), range(8))]
         (bundle,) = (machine.cache / "image").iterdir()
-        assert bundles == {os.fsencode(bundle)}
+        assert {heard.fds[heard.option("--frames-fd")] for heard in started} == {str(bundle)}
 
     def test_without_a_cache(self, machine: Machine, sample: Path, tmp_path: Path) -> None:
         """The bundle has no name then; what is handed over is a descriptor."""
         image = make(sample, tmp_path, "-comp", "xz")
-        kept = Path(ensure_known(str(image)).bundle).read_bytes()
+        kept = made_of(image).read_bytes()
         machine.environment = {}
         heard = machine.start("--", image)
-        place = heard.words[2].decode()
-        assert place.startswith("/proc/self/fd/")
         assert heard.bundle == kept
-        assert set(heard.fds) == {"0", "1", "2", place.rpartition("/")[2]}
+        assert set(heard.fds) == {"0", "1", "2", heard.option("--image-fd"), heard.option("--frames-fd")}
 
     def test_full_disk_cache(self, machine: Machine, sample: Path, tmp_path: Path) -> None:
         image = make(sample, tmp_path, "-comp", "xz")
-        kept = Path(ensure_known(str(image)).bundle).read_bytes()
+        kept = made_of(image).read_bytes()
         folder = machine.cache / "image"
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", folder], check=True)
         try:
@@ -190,7 +203,7 @@ class TestHostile:
         stored[LZO] = LZOCompressor().compress(b"x" * BLOCK)
         for compression, block in stored.items():
             image = write_image(tmp_path / "image", self.file(block, BLOCK, compression).build())
-            assert Bundle(Path(ensure_known(str(image)).bundle)).files() == {b"f": b"x" * BLOCK}
+            assert Bundle(made_of(image)).files() == {b"f": b"x" * BLOCK}
 
     @pytest.mark.parametrize("compression", [XZ, LZ4, LZO])
     def test_block_that_is_damaged(self, machine: Machine, tmp_path: Path, compression: int) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.elf_forge import program
 
-from tmprun.elf.facts import Facts, facts
+from tmprun.elf.facts import Facts, facts_of
 
 SOURCE = "int main(void) { return 0; }"
 
@@ -22,13 +22,13 @@ def built(folder: Path, *flags: str, source: str = SOURCE) -> Facts:
     (folder / "source.c").write_text(source)
     subprocess.run(["cc", "-o", folder / "out", folder / "source.c", *flags], check=True)
     with open(folder / "out", "rb") as file:
-        found = facts(file)
+        found = facts_of(file)
     assert found is not None
     return found
 
 
 def of(raw: bytes) -> Facts | None:
-    return facts(io.BytesIO(raw))
+    return facts_of(io.BytesIO(raw))
 
 
 @pytest.mark.parametrize(

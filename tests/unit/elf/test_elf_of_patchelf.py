@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tmprun.elf.facts import facts
+from tmprun.elf.facts import facts_of
 from tmprun.elf.interpreter_slot import slot_of
 
 CACHE = Path(__file__).parents[3] / "build" / "corpora" / "patchelf"
@@ -49,7 +49,7 @@ def programs() -> dict[str, bytes]:
 
 def test_each_is_understood_or_unknown(programs: dict[str, bytes]) -> None:
     assert len(programs) >= 20
-    machines = {name: found.machine if (found := facts(io.BytesIO(raw))) else None for name, raw in programs.items()}
+    machines = {name: found.machine if (found := facts_of(io.BytesIO(raw))) else None for name, raw in programs.items()}
     assert {machine for name, machine in machines.items() if name.startswith("invalid-elf/")} == {None}
     assert machines["no-rpath-prebuild/no-rpath-amd64"] == "x86_64"
     assert machines["no-rpath-prebuild/no-rpath-i386"] == "i386"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kit.elf_forge import EHDR, LOADER, PHDR, program
 
 from tmprun.elf.interpreter_slot import Slot, Unfit, slot_of
-from tmprun.index.encode import AT_END
+from tmprun.index.rules import AT_END
 
 LONG = b"/run/user/1000/tmprun/v1/tree/" + b"0" * 64 + b"/tree/.tmprun/libc/ld-linux-x86-64.so.2\0"
 

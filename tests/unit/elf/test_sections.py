@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, iso_update_information, section
+from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
+from tmprun.images import iso
 
 
 def elf(sections: dict[bytes, bytes], *, bits: int = 64, big: bool = False, kind: int = 1) -> bytes:
@@ -97,4 +98,4 @@ def test_lying_headers_end_quickly() -> None:
 
 def test_update_information_of_a_type_1_image() -> None:
     with opened(bytes(0x8373) + b"zsync|https://x/y.zsync".ljust(512) + b"more") as fd:
-        assert iso_update_information(fd) == b"zsync|https://x/y.zsync"
+        assert iso.update_information(fd) == b"zsync|https://x/y.zsync"

@@ -15,7 +15,9 @@ from kit.squashfs_forge import Entry, Forge, file_inode
 from kit.trees import snapshot
 
 from tmprun.errors import BadImage, TmprunError, UnsupportedImage
-from tmprun.index.encode import FILE, HARD_LINK, HOLE, SYMLINK, Index, Node, decode
+from tmprun.index.decode import decode
+from tmprun.index.nodes import Index, Node
+from tmprun.index.rules import FILE, HARD_LINK, HOLE, SYMLINK
 from tmprun.start.importer import compile_image
 
 IN_ENGINE = ("gzip", "zstd")

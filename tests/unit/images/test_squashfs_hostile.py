@@ -36,7 +36,7 @@ from tmprun.errors import BadImage, TmprunError
 from tmprun.images.formats import read_head
 from tmprun.images.source import Source
 from tmprun.images.squashfs.tree import read_squashfs
-from tmprun.index.encode import decode
+from tmprun.index.decode import decode
 from tmprun.start.importer import compile_image
 
 MEASURE = """

@@ -14,9 +14,12 @@ import pytest
 from kit.bundle_reader import Bundle
 from kit.trees import below
 
-from tmprun.bundle.write import read_footer, read_index
+from tmprun.bundle.footer import read_footer, read_index
 from tmprun.errors import TmprunError
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK, Fixup, Index, Node, decode, encode, key_of
+from tmprun.index.decode import decode
+from tmprun.index.encode import encode
+from tmprun.index.nodes import Fixup, Index, Node, key_of
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK
 
 DATA = Path(__file__).parents[2] / "data"
 RULES: dict[str, dict[str, str]] = json.loads((DATA / "bad.json").read_text())

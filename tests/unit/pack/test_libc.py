@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tmprun.elf import run_paths as elf_paths
-from tmprun.elf.facts import facts
+from tmprun.elf.facts import facts_of
 from tmprun.errors import TmprunError
 from tmprun.host.libraries import SystemLibraries
 from tmprun.host.packages import packages_of
@@ -42,7 +42,7 @@ def test_writing_a_run_path_keeps_times_and_mode_and_takes_the_runpath_away(tmp_
     os.utime(program, ns=(10**18, 10**18 + 7))
     elf_paths.write(str(program), "$ORIGIN/a:$ORIGIN/" + "b" * 300)
     with open(program, "rb") as file:
-        found = facts(file)
+        found = facts_of(file)
     assert found is not None and (found.runpath, found.rpath) == ((), ("$ORIGIN/a", "$ORIGIN/" + "b" * 300))
     assert program.stat().st_mtime_ns == 10**18 + 7 and program.stat().st_mode & 0o777 == 0o555
     assert subprocess.run([program], check=False).returncode == 7

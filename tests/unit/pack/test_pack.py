@@ -17,7 +17,7 @@ from kit.bundle_reader import Bundle
 from kit.packing import EPOCH, MIB, archived, payload, quickly, refused, umask
 from kit.trees import below, snapshot
 
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, SYMLINK
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.pack.pack import pack
 
 # The tree that comes out

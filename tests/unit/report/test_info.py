@@ -16,7 +16,9 @@ from kit.trees import below
 
 from tmprun.errors import BadImage, TmprunError, UnsupportedImage
 from tmprun.images.files import Files
-from tmprun.index.encode import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK, Frame, Node
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK
+from tmprun.index.walk import find
 from tmprun.report import info
 from tmprun.report.info import AppRun, Contents, look
 
@@ -202,12 +204,12 @@ def test_reading_a_file_across_frames_and_holes(tmp_path: Path) -> None:
         root.add(child)
     fd = os.open(path, os.O_RDONLY)
     files = Files(fd, root, frames, base=4)
-    found = files.find(b"link")
+    found = find(root, b"link")
     assert found is node
     assert files.read(found, 100) == b"cd\0\0\0efgh"
     assert files.read(found, 4) == b"cd\0\0"
-    assert files.find(b"./file") is node
-    assert files.find(b"file/x") is None
+    assert find(root, b"./file") is node
+    assert find(root, b"file/x") is None
     frames[1].digest = bytes(32)
     with pytest.raises(BadImage, match="damaged"):
         files.read(found, 100)

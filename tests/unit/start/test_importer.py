@@ -20,20 +20,21 @@ from kit.foreign_images import head, mksquashfs, sample_tree, write_image
 from kit.store_layout import as_user
 from kit.trees import below
 
-from tmprun.engine import programs as engine
+from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
-from tmprun.images import compile as foreign
-from tmprun.images.compile import Image
+from tmprun.images import formats
 from tmprun.images.digests import Pass, digest
 from tmprun.images.formats import read_head
+from tmprun.images.identity import identity, is_fresh
+from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.images.squashfs.tree import Squashfs, read_squashfs
-from tmprun.index.encode import HEADER, decode
+from tmprun.index.decode import decode
+from tmprun.index.rules import HEADER
 from tmprun.start import importer
 from tmprun.start.handover import Environment
-from tmprun.start.importer import compile_image, ensure_known
-from tmprun.store import known
-from tmprun.store.known import identity, open_cache
+from tmprun.start.importer import compile_image, ensure_known, image_options
+from tmprun.store.known import open_cache
 
 REPO = str(Path(__file__).resolve().parents[3])
 SETTLE = 0.06  # seconds after which a file's times are old enough to be trusted
@@ -41,8 +42,8 @@ SETTLE = 0.06  # seconds after which a file's times are old enough to be trusted
 DRIVER = f"""
 import sys
 sys.path.insert(0, {REPO!r})
-from tmprun.engine import programs as engine
-engine.ENGINE = sys.argv[1]
+from tmprun.engine import programs
+programs.ENGINE = sys.prefix = sys.argv[1]  # and not where this Python has an installed one
 from tmprun.start.importer import main
 main(sys.argv[2:])
 """
@@ -59,12 +60,12 @@ for name in os.listdir("/proc/self/fd"):
 fds = {{name: target for name, target in fds.items() if not target.startswith(("/proc/", {sys.executable!r}))}}
 words = sys.argv[1:]
 index = os.pread(int(words[words.index("--index-fd") + 1]), 1 << 28, 0) if "--index-fd" in words else b""
-image = words[words.index("--image") + 1] if "--image" in words else ""
+frames = words[words.index("--frames-fd") + 1] if "--frames-fd" in words else ""
 print(json.dumps({{
     "words": [os.fsencode(word).hex() for word in words],
     "environment": open("/proc/self/environ", "rb").read().hex(),
     "fds": fds, "index": index.hex(), "pid": os.getpid(),
-    "bundle": open(image, "rb").read().hex() if image else "",
+    "bundle": open("/proc/self/fd/" + frames, "rb").read().hex() if frames else "",
 }}))
 """
 
@@ -81,6 +82,10 @@ class Heard:
         self.index = bytes.fromhex(told["index"])
         self.bundle = bytes.fromhex(told["bundle"])
 
+    def option(self, name: str) -> str:
+        """The value of the option `name`."""
+        return self.words[self.words.index(name.encode()) + 1].decode()
+
 
 class Machine:
     """A home directory, and an engine that only listens."""
@@ -93,7 +98,7 @@ class Machine:
         door.parent.mkdir(parents=True)
         door.write_text(PROBE)
         door.chmod(0o755)
-        (door.parent / "stub").symlink_to(Path(engine.ENGINE) / platform.machine() / "stub")
+        (door.parent / "stub").symlink_to(Path(programs.ENGINE) / platform.machine() / "stub")
         self.environment = {b"HOME": os.fsencode(self.home)}
 
     @property
@@ -147,10 +152,10 @@ class TestHandover:
     def test_words(self, machine: Machine, image: Path) -> None:
         options = ["--signals", "3", "--store", "/some where", "--fill", "eager", "--verify"]
         heard = machine.start(*options, "--then", "build", "--", image, "a", "--", "--then", b"\xff b", "")
-        fd = heard.words[2]
-        assert heard.words[:4] == [b"@build", b"--index-fd", fd, b"--again"]
-        assert [word.decode() for word in heard.words[4:11]] == options
-        assert heard.words[11:] == [b"--", os.fsencode(image), b"a", b"--", b"--then", b"\xff b", b""]
+        files = ["--image-fd", heard.option("--image-fd"), "--read-as", identity(image.stat())]
+        files += ["--index-fd", heard.option("--index-fd")]
+        assert [word.decode() for word in heard.words[:15]] == ["@build", *files, "--again", *options]
+        assert heard.words[15:] == [b"--", os.fsencode(image), b"a", b"--", b"--then", b"\xff b", b""]
 
     def test_runs_when_nothing_else_is_said(self, machine: Machine, image: Path) -> None:
         assert machine.start("--signals", "0", "--", image).words[0] == b"@run"
@@ -167,8 +172,9 @@ class TestHandover:
 
     def test_nothing_else_is_open(self, machine: Machine, image: Path) -> None:
         heard = machine.start("--", image)
-        index_fd = heard.words[2].decode()
-        assert set(heard.fds) - {"0", "1", "2"} == {index_fd}
+        image_fd, index_fd = heard.option("--image-fd"), heard.option("--index-fd")
+        assert set(heard.fds) - {"0", "1", "2"} == {image_fd, index_fd}
+        assert heard.fds[image_fd] == str(image)
         assert "memfd:tmprun-index" in heard.fds[index_fd]
 
     def test_same_process(self, machine: Machine, image: Path) -> None:
@@ -224,7 +230,7 @@ class TestHandover:
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
         heard = Heard(done)
         assert heard.index == compile_image(str(image)).table
-        assert heard.fds[heard.words[2].decode()].startswith(str(temporary))
+        assert heard.fds[heard.option("--index-fd")].startswith(str(temporary))
         assert not list(temporary.iterdir())
 
 
@@ -412,7 +418,7 @@ class TestChanges:
             change()
             return found
 
-        monkeypatch.setattr(foreign, "read_squashfs", read_then_change)
+        monkeypatch.setattr(formats.FORMATS[0], "read", read_then_change)
         with pytest.raises(BadImage, match="changed while it was read"):
             compile_image(str(image))
 
@@ -437,6 +443,29 @@ class TestChanges:
                 pytest.raises(BadImage, match="changed while it was read"),
             ):
                 digest(stream, squashfs.frames, source.seen)
+
+    def test_name_that_leads_elsewhere_by_then(self, machine: Machine, image: Path, tmp_path: Path) -> None:
+        """What was read is used, since that is open; nothing is remembered, of this file or of that."""
+        other = tmp_path / "other"
+        other.write_bytes(b"another file")
+        with Image(str(image)) as opened:
+            os.rename(other, image)
+            assert not opened.settled
+            assert b"--read-as" not in map(os.fsencode, image_options(opened))
+
+    def test_name_of_a_descriptor_that_is_inherited(self, machine: Machine, image: Path) -> None:
+        fd = os.open(image, os.O_RDONLY)
+        os.set_inheritable(fd, True)
+        command = machine.command("--image-fd", str(fd), "--", "a name that leads nowhere")
+        done = subprocess.run(
+            command, env=machine.environment, capture_output=True, check=False, timeout=60, pass_fds=[fd]
+        )
+        os.close(fd)
+        heard = Heard(done)
+        assert heard.index == compile_image(str(image)).table
+        assert heard.option("--image-fd") == str(fd) and heard.fds[str(fd)] == str(image)
+        assert b"--read-as" not in heard.words
+        assert machine.files() == [f".cache/tmprun/v1/image/{compile_image(str(image)).sha256.hex()}.index"]
 
     def test_in_the_data(self, monkeypatch: pytest.MonkeyPatch, image: Path) -> None:
         self.compile_while(monkeypatch, image, lambda: self.write(image, 4096 + 200))
@@ -584,7 +613,21 @@ print(*sys.modules)
     assert not slow & set(done.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("fraction", "age", "fresh"),
+    [(1, 49, True), (1, 51, False), (0, 51, True), (0, 1999, True), (0, 2001, False), (1, -60, False)],
+)
+def test_times_in_whole_seconds_are_coarse(
+    monkeypatch: pytest.MonkeyPatch, fraction: int, age: int, fresh: bool
+) -> None:
+    """`age` in milliseconds; what has no fraction of a second may be of a clock that knows none."""
+    changed = 1_800_000_000 * 10**9 + fraction
+    monkeypatch.setattr(time, "time_ns", lambda: changed + age * 10**6)
+    facts = os.stat_result((0,) * 10, {"st_ctime_ns": changed})
+    assert is_fresh(facts) == fresh
+
+
 def test_settled_means_older_than_a_tick(image: Path) -> None:
-    assert not known.is_fresh(image.stat())
+    assert not is_fresh(image.stat())
     os.utime(image)
-    assert known.is_fresh(image.stat())
+    assert is_fresh(image.stat())

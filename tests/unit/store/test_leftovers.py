@@ -15,8 +15,8 @@ from kit.store_layout import (
     lease_held,
 )
 
-from tmprun.store.entries import Root
 from tmprun.store.prune import prune
+from tmprun.store.shelves import Root
 
 
 def test_trash_goes_unless_in_use(root: Root) -> None:

@@ -8,8 +8,9 @@ from kit.store_layout import (
 )
 
 from tmprun.host.memory import look as look_at_memory
-from tmprun.store.entries import Entry, KnownImage, Root
+from tmprun.store.entries import Entry, KnownImage
 from tmprun.store.prune import Item, Limits, default_memory, plan
+from tmprun.store.shelves import Root
 
 NOW = 1_800_000_000.0
 

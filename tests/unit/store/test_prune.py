@@ -24,9 +24,10 @@ from kit.surroundings import needs_root
 from kit.trees import below
 
 from tmprun.store import entries as store
-from tmprun.store.entries import Entry, KnownImage, Root
+from tmprun.store.entries import Entry, KnownImage
 from tmprun.store.prune import prune
 from tmprun.store.removal import remove
+from tmprun.store.shelves import Root
 
 
 def tree(path: Path) -> list[str]:
@@ -158,7 +159,7 @@ def test_killed_prune_leaves_nothing_for_ever(root: Root) -> None:
     """Kill prune at many moments: an entry is whole in its place or on its way out, and the next prune ends it."""
     script = f"""
 from tmprun.store.prune import prune, Limits
-from tmprun.store.entries import Root
+from tmprun.store.shelves import (Root)
 print("ready", flush=True)
 prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True))
 """
@@ -219,7 +220,7 @@ def test_starts_and_prunes_at_once(root: Root) -> None:
     pruner = f"""
 import time
 from tmprun.store.prune import prune, Limits
-from tmprun.store.entries import Root
+from tmprun.store.shelves import (Root)
 begun, removed = time.monotonic(), 0
 while time.monotonic() - begun < ({least} if removed > 1 else {most}):
     removed += len(prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True)).removed)

@@ -12,7 +12,7 @@ from kit.surroundings import needs_root
 from kit.trees import below
 
 from tmprun.store import entries as store
-from tmprun.store.entries import Root
+from tmprun.store.shelves import Root
 
 
 @pytest.fixture

@@ -24,9 +24,10 @@ from kit.surroundings import needs_root
 
 from tmprun.store import entries as store
 from tmprun.store import usage
-from tmprun.store.entries import Entry, Root
+from tmprun.store.entries import Entry
 from tmprun.store.eviction import evict
 from tmprun.store.prune import prune
+from tmprun.store.shelves import Root
 
 
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
@@ -116,7 +117,7 @@ def test_another_container_is_given_the_benefit_of_the_doubt(root: Root) -> None
     made = [add_entry(root, key(n), last_use=now + day * 86400) for n, day in enumerate(days)]
     script = f"""
 from tmprun.store.prune import prune, Limits
-from tmprun.store.entries import Root
+from tmprun.store.shelves import (Root)
 import sys
 prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=len(sys.argv) > 1))
 """
@@ -129,7 +130,7 @@ prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=len(sys.argv) 
 
 def test_without_proc_nothing_recent_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "PROCFS_PATH", "/nonexistent")
-    assert usage.look() == (frozenset(), frozenset(), False)
+    assert usage.look() == (frozenset(), frozenset(), False, (float("inf"),))
 
 
 def test_own_process_does_not_count(root: Root) -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from tmprun.errors import BadImage
 from tmprun.images.codecs import NO_CODEC
 from tmprun.images.squashfs.tables import MAX_BLOCKS, Tables, lies
-from tmprun.index.encode import CODEC_STORED, HOLE, Frame, Node
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import CODEC_STORED, HOLE
 
 NO_FRAGMENT = 0xFFFFFFFF
 _NOT_COMPRESSED = 1 << 24

@@ -17,19 +17,8 @@ from tmprun.images.codecs import Codec
 from tmprun.images.source import Source
 from tmprun.images.squashfs.blocks import NO_FRAGMENT, Blocks
 from tmprun.images.squashfs.tables import MAX_INODES, Tables, lies
-from tmprun.index.encode import (
-    DIRECTORY,
-    FILE,
-    HARD_LINK,
-    MAX_DEPTH,
-    MAX_TARGET,
-    SYMLINK,
-    Frame,
-    Node,
-    check_target,
-    is_library,
-    show,
-)
+from tmprun.index.nodes import Frame, Node, check_target, is_library, show
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, MAX_DEPTH, MAX_TARGET, SYMLINK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
