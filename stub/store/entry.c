@@ -123,7 +123,7 @@ bool entry_dispose(int shelf, const char *name)
 	CLEANUP(close_fd) int lease = -1;
 	if (entry_fd < 0)
 		return errno == ENOENT || tree_remove(shelf, name) == 0; /* what is no directory is nobody's tree */
-	return lease_claim(entry_fd, &lease) && entry_use(entry_fd, name, true, us) == USE_NONE && tree_remove(shelf, name) == 0;
+	return lease_claim(entry_fd, &lease) && entry_use(entry_fd, name, false, us) == USE_NONE && tree_remove(shelf, name) == 0;
 }
 
 /* Move what is called `key` to the trash, under the new name. */
@@ -131,6 +131,15 @@ static bool trash(int trees, int to, const char *key, char away[NAME_SIZE])
 {
 	fresh_name(away, key);
 	return renameat(trees, key, to, away) == 0;
+}
+
+void entry_empty_trash(const struct shelves *shelves)
+{
+	CLEANUP(close_fd) int fd = openat(shelves->trash, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listing listing = {.fd = fd};
+	for (const char *name; fd >= 0 && (name = listing_next(&listing));)
+		if (strlen(name) > KEY_LENGTH && is_key(name, strchr(name, '.') ? strchr(name, '.') - name : 0))
+			entry_dispose(shelves->trash, name);
 }
 
 bool entry_retire(int trees, const char *key, int entry_fd, bool everywhere, const pid_t *except)
@@ -149,11 +158,48 @@ bool entry_retire(int trees, const char *key, int entry_fd, bool everywhere, con
 	return true;
 }
 
-void entry_clear(const struct shelves *shelves, const char *key)
+/* Whether an older generation of the entry lies in the trash, since it is in use. */
+static bool has_older(int trash, const char *key)
+{
+	CLEANUP(close_fd) int fd = openat(trash, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listing listing = {.fd = fd};
+	for (const char *name; fd >= 0 && (name = listing_next(&listing));)
+		if (strncmp(name, key, KEY_LENGTH) == 0)
+			return true;
+	return false;
+}
+
+bool entry_clear(const struct shelves *shelves, const char *key)
 {
 	char away[NAME_SIZE];
-	if (trash(shelves->tree, shelves->trash, key, away))
+	pid_t us[] = {getpid(), 0};
+	CLEANUP(close_fd) int lease = -1;
+	CLEANUP(close_fd) int entry_fd = openat(shelves->tree, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (entry_fd < 0 && errno != ENOENT)
+		return trash(shelves->tree, shelves->trash, key, away) && entry_dispose(shelves->trash, away); /* no directory: planted */
+	if (entry_fd < 0 && !has_older(shelves->trash, key))
+		return true;
+	if (entry_fd >= 0 && !lease_claim(entry_fd, &lease))
+		return false;
+	if (entry_use(entry_fd >= 0 ? entry_fd : shelves->tree, key, false, us) != USE_NONE)
+		return false;
+	if (entry_fd >= 0 && trash(shelves->tree, shelves->trash, key, away))
+		tree_remove(shelves->trash, away);
+	return true;
+}
+
+int entry_publish(const struct shelves *shelves, const char *name, const char *key, bool replace)
+{
+	char away[NAME_SIZE];
+	if (!replace)
+		return renameat(shelves->stage, name, shelves->tree, key);
+	if (exchange(shelves->stage, name, shelves->tree, key) < 0)
+		return errno == ENOENT ? renameat(shelves->stage, name, shelves->tree, key) : -1;
+	/* Dead before this, we leave it in the stage, where it is treated alike. */
+	fresh_name(away, key);
+	if (renameat(shelves->stage, name, shelves->trash, away) == 0)
 		entry_dispose(shelves->trash, away);
+	return 0;
 }
 
 void entry_discard(struct entry *entry, const char *identity)
@@ -167,7 +213,10 @@ void entry_discard(struct entry *entry, const char *identity)
 	CLEANUP(close_fd) int root = chain_open(base, &ignored);
 	if (root < 0 || shelves_open(&shelves, root, &ignored) < 0)
 		return;
-	entry_clear(&shelves, key);
+	pid_t us[] = {getpid(), 0};
+	CLEANUP(close_fd) int entry_fd = openat(shelves.tree, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (entry_fd >= 0)
+		entry_retire(shelves.tree, key, entry_fd, false, us);
 	if (identity)
 		unlinkat(shelves.id, identity, 0);
 }

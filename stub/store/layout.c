@@ -63,6 +63,13 @@ void fresh_name(char out[NAME_SIZE], const char *key)
 	join(out, NAME_SIZE, key, ".", hexadecimal(hex, random), (char *)NULL);
 }
 
+bool layout_on_locks(const char *text, const char *end)
+{
+	static const char shelf[] = "/" VERSION "/" LOCK;
+	size_t length = sizeof shelf - 1;
+	return (size_t)(end - text) >= length && memcmp(end - length, shelf, length) == 0;
+}
+
 bool layout_tree(const char *root, const char *key, char out[PATH_MAX])
 {
 	return join(out, PATH_MAX, root, above_key, key, below_key, (char *)NULL);

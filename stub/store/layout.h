@@ -37,6 +37,9 @@ bool is_key(const char *text, ssize_t length);
 /* A name in the stage or the trash that nobody else uses: KEY.RANDOM. */
 void fresh_name(char out[NAME_SIZE], const char *key);
 
+/* Whether what lies at `end` in the text that begins at `text` lies on the shelf of locks. */
+bool layout_on_locks(const char *text, const char *end);
+
 /* Path of the AppDir that belongs to `key` in the root `root`; false when it is too long. And back again: false when it is none. */
 bool layout_tree(const char *root, const char *key, char out[PATH_MAX]);
 bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1]);

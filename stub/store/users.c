@@ -54,7 +54,8 @@ static bool names_entry(const char *bytes, size_t size, const char *name, bool e
 	bool any_generation = length == KEY_LENGTH;
 	for (const char *at = bytes, *stop = bytes + size; (at = memchr(at, '/', (size_t)(stop - at))); at++) {
 		size_t left = (size_t)(stop - at) - 1;
-		if (left < length || memcmp(at + 1, name, length) != 0)
+		/* Who has the lock of its name open builds it, or waits for that, and uses nothing yet. */
+		if (left < length || memcmp(at + 1, name, length) != 0 || layout_on_locks(bytes, at))
 			continue;
 		if (left == length && end)
 			return true;

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tmprun.host.memory import look as look_at_memory
@@ -20,6 +21,7 @@ from tmprun.store.shelves import Root
 
 DEFAULT_SIZE = 10 * 10**9
 MEMORY_SHARE = 4  # trees in memory may take a quarter of it
+SPACE_SHARE = 2  # and those of one store half of its file system (stub/store/roots.c has both, too)
 
 # Where other processes may be hidden from us, only time tells that an entry is idle.
 UNSEEN = 7 * 86400
@@ -34,6 +36,7 @@ Item = Entry | KnownImage
 class Limits:
     """`size` bytes for everything together, `memory` bytes for the trees on tmpfs, nothing unused for `age` seconds.
 
+    `shares`: so many bytes for the trees of the store with that path.
     `alone`: no process that we cannot see uses these stores, the caller says so.
     """
 
@@ -41,6 +44,7 @@ class Limits:
     memory: int
     age: int | None = None
     alone: bool = False
+    shares: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -62,6 +66,20 @@ def default_memory() -> int:
     return look_at_memory().ours // MEMORY_SHARE
 
 
+def default_shares(roots: Iterable[Root]) -> dict[str, int]:
+    """How many bytes each store may take: its share, as starts keep it.
+
+    That of a store which was chosen (TMPRUN_STORE) is all there is.
+    """
+    shares = {}
+    for root in roots if not os.environ.get("TMPRUN_STORE") else ():
+        with suppress(OSError):
+            facts = os.statvfs(root.path)
+            space = facts.f_blocks * facts.f_frsize // SPACE_SHARE
+            shares[root.path] = min(space, default_memory()) if root.kind == "tmpfs" else space
+    return shares
+
+
 def plan(items: Sequence[Item], busy: Callable[[Item], bool], limits: Limits, now: float) -> list[tuple[Item, str]]:
     """What to remove and why, least recently used first. `busy` items count against the limits, and stay."""
     chosen: dict[Item, str] = {}
@@ -74,6 +92,9 @@ def plan(items: Sequence[Item], busy: Callable[[Item], bool], limits: Limits, no
         elif limits.size == 0:
             chosen[item] = "not in use"
     _reduce(chosen, [item for item in items if item.in_memory], idle, limits.memory, "more than its share of memory")
+    for path, share in limits.shares.items():
+        counted = [item for item in items if isinstance(item, Entry) and item.root.path == path]
+        _reduce(chosen, counted, idle, share, "more than the store's share of its file system")
     _reduce(chosen, items, idle, limits.size, "more than the size limit")
     return list(chosen.items())
 

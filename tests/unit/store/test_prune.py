@@ -20,12 +20,12 @@ from kit.store_layout import (
     user_folder,
     wait_until,
 )
-from kit.surroundings import needs_root
+from kit.surroundings import IN_CONTAINER, needs_root
 from kit.trees import below
 
 from tmprun.store import entries as store
 from tmprun.store.entries import Entry, KnownImage
-from tmprun.store.prune import prune
+from tmprun.store.prune import Limits, default_memory, default_shares, prune
 from tmprun.store.removal import remove
 from tmprun.store.shelves import Root
 
@@ -241,3 +241,28 @@ print(removed)
     assert all(process.returncode == 0 for process in processes)
     assert sum(counts[:2]) > 10, "hardly any start: the test shows nothing"
     assert sum(counts[2:]) > 1, "hardly any removal: the test shows nothing"
+
+
+def test_each_store_keeps_to_its_share(root: Root) -> None:
+    """The oldest go, from that store alone, until its trees take no more than its share."""
+    other = make_root(Path(root.path).parent / "other")
+    for number in range(4):
+        add_entry(root, key(number), last_use=1000 + number, content=bytes(100_000))
+        add_entry(other, key(number), last_use=1000 + number, content=bytes(100_000))
+    size = store.entries([root])[0].size
+    limits = Limits(1 << 60, 1 << 60, alone=IN_CONTAINER, shares={root.path: 2 * size + 1000})
+    report = prune([root, other], limits)
+    assert [item.key for item, _ in report.removed if isinstance(item, Entry)] == [key(0), key(1)]
+    assert {why for _, why in report.removed} == {"more than the store's share of its file system"}
+    assert len(os.listdir(f"{other.path}/v1/tree")) == 4
+
+
+def test_the_share_is_the_engines(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPRUN_STORE", raising=False)
+    facts = os.statvfs(root.path)
+    half = facts.f_blocks * facts.f_frsize // 2
+    in_memory = Root(root.path, "tmpfs", True, "")
+    assert default_shares([root]) == {root.path: half}
+    assert default_shares([in_memory]) == {root.path: min(half, default_memory())}
+    monkeypatch.setenv("TMPRUN_STORE", root.path)
+    assert default_shares([root]) == {}

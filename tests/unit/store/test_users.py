@@ -20,7 +20,8 @@ from tmprun.store.entries import Root
 from tmprun.store.prune import prune
 
 ROOT = Path(__file__).resolve().parents[3]
-UNITS = ("store/users", "store/kin", "base/file", "base/text", "base/fault", "base/system")
+UNITS = [f"base/{name}" for name in ("environment", "fault", "file", "memory", "system", "text")]
+UNITS += ["store/chain", "store/kin", "store/layout", "store/roots", "store/users"]
 WORDS = {usage.Use.NONE: "none", usage.Use.SEEN: "seen", usage.Use.UNKNOWN: "unknown"}
 
 Kind = Callable[[Path], AbstractContextManager[object]]
@@ -96,6 +97,7 @@ STRANGERS = {
     "a shorter name": "/{short}/tree",
     "no path": "{key}",
     "another key": "/{other}/tree",
+    "its lock": "/somewhere/v1/lock/{key}",
 }
 
 
