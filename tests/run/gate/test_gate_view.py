@@ -79,7 +79,7 @@ def test_an_open_that_will_not_wait_fails_and_the_next_is_served(image: Gated, t
 
 
 def test_a_library_that_is_executed_may_be_busy_once(tree: Path) -> None:
-    """The filler has it open for writing until it is full, so this is one of the limits that docs/how-it-works.md names."""
+    """The filler has it open for writing until it is full: one of the limits that docs/how-it-works.md names."""
     library = tree / "usr" / "lib" / "lib1.so.1"
     with pytest.raises(OSError, match=r"Text file busy|Exec format error"):
         os.execv(library, ["lib1"])
