@@ -140,6 +140,12 @@ int open_or_make(int dir, const char *name)
 	return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+int exchange(int dir, const char *name, int other_dir, const char *other)
+{
+	/* RENAME_EXCHANGE of linux/fs.h, which is no header for programs that include stdio.h, too. */
+	return (int)syscall(SYS_renameat2, dir, name, other_dir, other, 1 << 1);
+}
+
 int print(const char *text, struct fault *fault)
 {
 	size_t size = strlen(text);

@@ -35,6 +35,9 @@ const char *listing_next(struct listing *listing);
 /* Open directory `name` in `dir`, made with 0700 when missing. */
 int open_or_make(int dir, const char *name);
 
+/* Exchange what two names lead to, in one step: 0, or -1 with errno (EINVAL where the file system cannot). */
+int exchange(int dir, const char *name, int other_dir, const char *other);
+
 /* `path` as an absolute one without symlinks, as APPIMAGE has it; falls back to joining it to the working directory. */
 void absolute_path(const char *path, char *out, size_t size);
 

@@ -37,11 +37,16 @@ static uint64_t droppable(const char *directory)
 	return (inactive == UINT64_MAX ? 0 : inactive) + (active == UINT64_MAX ? 0 : active);
 }
 
-static uint64_t group_leaves(const char *directory, const char *limit_name, const char *usage_name)
+/* What there is of memory, and what of that is to be known. */
+enum sum { ALL, LEFT };
+
+static uint64_t group_has(enum sum sum, const char *directory, const char *limit_name, const char *usage_name)
 {
 	uint64_t limit = number_in(directory, limit_name);
 	if (limit == UINT64_MAX || limit >= (uint64_t)1 << 60) /* version 1 writes "no limit" as a huge number */
 		return UINT64_MAX;
+	if (sum == ALL)
+		return limit;
 	uint64_t used = number_in(directory, usage_name), cache = droppable(directory);
 	if (used == UINT64_MAX)
 		return UINT64_MAX;
@@ -50,15 +55,15 @@ static uint64_t group_leaves(const char *directory, const char *limit_name, cons
 }
 
 /* A limit of any group above ours binds us as well. */
-static uint64_t groups_leave(const char *mount, char *group, const char *limit_name, const char *usage_name)
+static uint64_t groups_have(enum sum sum, const char *mount, char *group, const char *limit_name, const char *usage_name)
 {
 	uint64_t least = UINT64_MAX;
 	for (;;) {
 		char directory[PATH_MAX];
 		join(directory, sizeof directory, mount, group, (char *)NULL);
-		uint64_t leaves = group_leaves(directory, limit_name, usage_name);
-		if (leaves < least)
-			least = leaves;
+		uint64_t has = group_has(sum, directory, limit_name, usage_name);
+		if (has < least)
+			least = has;
 		char *slash = strrchr(group, '/');
 		if (!slash)
 			return least;
@@ -66,7 +71,7 @@ static uint64_t groups_leave(const char *mount, char *group, const char *limit_n
 	}
 }
 
-static uint64_t line_leaves(char *line)
+static uint64_t line_has(enum sum sum, char *line)
 {
 	char *controllers = strchr(line, ':');
 	char *group = controllers ? strchr(controllers + 1, ':') : NULL;
@@ -75,27 +80,37 @@ static uint64_t line_leaves(char *line)
 	*controllers++ = '\0';
 	*group++ = '\0';
 	if (strcmp(line, "0") == 0)
-		return groups_leave("/sys/fs/cgroup", group, "memory.max", "memory.current");
+		return groups_have(sum, "/sys/fs/cgroup", group, "memory.max", "memory.current");
 	if (strcmp(controllers, "memory") == 0)
-		return groups_leave("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes");
+		return groups_have(sum, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes");
 	return UINT64_MAX;
 }
 
-uint64_t memory_available(void)
+static uint64_t memory(enum sum sum)
 {
 	char text[4096];
 	uint64_t least = UINT64_MAX;
 	if (read_text(AT_FDCWD, "/proc/meminfo", text, sizeof text) > 0) {
-		least = labelled(text, "MemAvailable:");
+		least = labelled(text, sum == ALL ? "MemTotal:" : "MemAvailable:");
 		least = least == UINT64_MAX ? least : least << 10;
 	}
 	if (read_text(AT_FDCWD, "/proc/self/cgroup", text, sizeof text) > 0) {
 		char *rest = text;
 		for (char *line; (line = strsep(&rest, "\n"));) {
-			uint64_t leaves = line_leaves(line);
-			if (leaves < least)
-				least = leaves;
+			uint64_t has = line_has(sum, line);
+			if (has < least)
+				least = has;
 		}
 	}
 	return least;
+}
+
+uint64_t memory_available(void)
+{
+	return memory(LEFT);
+}
+
+uint64_t memory_ours(void)
+{
+	return memory(ALL);
 }

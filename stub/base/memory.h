@@ -8,4 +8,7 @@
  * can be dropped not counted as used. UINT64_MAX when nothing can be found out (no /proc). */
 uint64_t memory_available(void);
 
+/* Bytes: the machine's memory, or the least limit of our control groups, whichever is less; UINT64_MAX likewise. */
+uint64_t memory_ours(void);
+
 #endif

@@ -26,7 +26,7 @@ static int verb_build(struct request *request)
 {
 	struct fault fault = {0};
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
-	CLEANUP(entry_release) struct entry entry = {.lease = -1};
+	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
 	request->fill = "eager"; /* nobody runs in it yet: of a tree that is filled on demand nothing would stay */
 	if (provide(request, &image, &entry, &fault) < 0)
 		return request_report(request, &fault);

@@ -7,6 +7,7 @@
 #include "gate/gate.h"
 #include "gate/state.h"
 #include "store/layout.h"
+#include "store/room.h"
 #include "store/watch.h"
 #include "tree/fill.h"
 #include "tree/interpreters.h"
@@ -83,7 +84,7 @@ static void sweep_stage(const struct shelves *shelves, const char *key)
 	for (const char *name; stage >= 0 && (name = listing_next(&listing));) {
 		const char *dot = strchr(name, '.');
 		if (dot && is_key(name, dot - name) && is_orphan(shelves->stage, name, key))
-			tree_remove(shelves->stage, name);
+			entry_dispose(shelves->stage, name); /* it may be an old one, whose exchange was interrupted */
 	}
 }
 
@@ -101,6 +102,9 @@ struct building {
 	const struct image *image;
 	const struct request *request;
 	enum fill_mode mode;
+	bool anew;                 /* what is there is damaged, though it does not look so */
+	bool all;                  /* of what room there is, and not a store's share alone */
+	bool replace;              /* what has the name is in use: it stays until this is whole */
 	char key[KEY_LENGTH + 1];  /* the entry's name */
 	struct retarget retarget;
 };
@@ -181,9 +185,11 @@ static int build(const struct building *building, struct fault *fault)
 		BAD_STORE(fault, reason_text(errno));
 	else
 		result = build_tree(building, staged, fault);
-	if (result == 0 && renameat(shelves->stage, name, shelves->tree, key) < 0) {
+	if (result == 0 && entry_publish(shelves, name, key, building->replace) < 0) {
 		/* Somebody whom we would not wait for was faster, or what is there is in our way. */
-		if (errno != EEXIST && errno != ENOTEMPTY)
+		if (errno == EINVAL || errno == ENOSYS)
+			result = BAD_STORE(fault, "what is unpacked there is damaged, in use, and cannot be replaced on this file system");
+		else if (errno != EEXIST && errno != ENOTEMPTY)
 			result = BAD_STORE(fault, reason_text(errno));
 		else
 			tree_remove(shelves->stage, name);
@@ -196,10 +202,29 @@ static int build(const struct building *building, struct fault *fault)
 	return result;
 }
 
+static int make_room(const struct building *building, bool on_demand, struct fault *fault)
+{
+	struct room room = room_of(&building->image->index, on_demand);
+	return room_make(building->root, building->shelves, building->key, &room, building->all, fault);
+}
+
+/* Room for everything; where no root has that, and filling on demand is asked for, for what is there before the app starts. */
+static int make_enough_room(const struct building *building, struct fault *fault)
+{
+	struct fault ignored = {0};
+	if (make_room(building, false, fault) == 0)
+		return 0;
+	if (building->mode != FILL_DEMAND || !(building->all || building->root->chosen) || make_room(building, true, &ignored) < 0)
+		return -1;
+	*fault = (struct fault){0};
+	return 0;
+}
+
 /* Gated if that is asked for; wherever that fails, everything first. */
 static int build_best(struct building *building, struct fault *fault)
 {
 	struct fault reason = {0};
+	bool on_demand = building->mode == FILL_DEMAND; /* so there may be no room for more */
 	building->mode = gate_choose(building->mode, &building->image->index, building->shelves->version);
 	if (building->mode != FILL_EAGER) {
 		if (build(building, &reason) == 0)
@@ -207,7 +232,20 @@ static int build_best(struct building *building, struct fault *fault)
 		debug_log("unpacking everything first: ", reason.text, (char *)NULL);
 		building->mode = FILL_EAGER;
 	}
+	if (on_demand && make_room(building, false, fault) < 0)
+		return -1;
 	return build(building, fault);
+}
+
+/* Whoever uses what is there opens files of it by its name. So it stays, and the new one is filled before it takes the name:
+ * those who are in the old one would wait for helpers that know nothing of them. */
+static void clear_the_way(struct building *building)
+{
+	building->replace = !entry_clear(building->shelves, building->key);
+	if (!building->replace)
+		return;
+	debug_log("unpacking everything first: the tree that it replaces is in use", (char *)NULL);
+	building->mode = FILL_EAGER;
 }
 
 static int find_or_build(struct building *building, struct entry *entry, struct fault *fault)
@@ -218,21 +256,21 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	int unlocked = lock_build(shelves, key, &lock);
 	if (unlocked < 0)
 		return BAD_STORE(fault, "cannot lock: ", reason_text(errno));
-	if (entry_take(building->root, shelves->tree, key, entry))
+	if (!building->anew && entry_take(building->root, shelves->tree, key, entry))
 		return 0;
+	/* Without the lock, what is there may be what another one of us published or began just now. */
 	if (!unlocked) {
-		/* Without the lock, what is there may be what another one of us published or began just now. */
-		entry_clear(shelves, key);
 		sweep_stage(shelves, key);
+		entry_empty_trash(shelves);
+		clear_the_way(building);
 	}
-	/* The nodes, and the entry's own files and directories. */
-	uint64_t inodes = (uint64_t)building->image->index.head->nodes + 8;
-	if (root_has_room(building->root, shelves->version, building->image->index.head->content_size + building->image->index.size, inodes,
-			  fault) < 0)
+	if (make_enough_room(building, fault) < 0)
 		return -1;
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (attempt && !unlocked)
-			entry_clear(shelves, key); /* whoever was to fill it is gone already */
+			clear_the_way(building); /* whoever was to fill it is gone already */
+		if (attempt)
+			building->mode = FILL_EAGER;
 		if (build_best(building, fault) < 0)
 			return -1;
 		if (entry_take(building->root, shelves->tree, key, entry))
@@ -241,20 +279,27 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	return BAD_STORE(fault, "what was unpacked there is gone again at once");
 }
 
-int build_provide(const struct request *request, const struct root *root, const struct image *image, enum fill_mode mode,
+int build_provide(const struct request *request, const struct root *root, const struct image *image, struct manner manner,
 		  struct entry *entry, struct fault *fault)
 {
 	CLEANUP(close_fd) int fd = root_open(root, true, fault);
 	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
 	if (fd < 0 || !root_allows_programs(fd, fault) || shelves_open(&shelves, fd, fault) < 0)
 		return -1;
-	struct building building = {.root = root, .shelves = &shelves, .image = image, .request = request, .mode = mode};
+	struct building building = {.root = root,
+				    .shelves = &shelves,
+				    .image = image,
+				    .request = request,
+				    .mode = manner.mode,
+				    .all = manner.all,
+				    .anew = manner.anew};
 	char stamps[STAMPS_SIZE];
 	stamps_take(&image->index, stamps);
 	retarget_plan(&building.retarget, &image->index, root->path, building.key);
 	if (!layout_tree(root->path, building.key, building.retarget.tree))
 		building.retarget.lacking = 0; /* a path that long cannot be executed either */
-	if (!entry_take(root, shelves.tree, building.key, entry) && find_or_build(&building, entry, fault) < 0)
+	bool found = !manner.anew && entry_take(root, shelves.tree, building.key, entry);
+	if (!found && find_or_build(&building, entry, fault) < 0)
 		return -1;
 	entry->bare = stamps_lack(stamps);
 	retarget_stamp(&building.retarget, stamps);

@@ -56,7 +56,7 @@ static int print_offset(const struct request *request, struct fault *fault)
 static int mount(const struct request *request, struct fault *fault)
 {
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
-	CLEANUP(entry_release) struct entry entry = {.lease = -1};
+	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
 	if (provide(request, &image, &entry, fault) < 0)
 		return -1;
 	image_close(&image);

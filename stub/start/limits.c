@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* tmprun/limits.py has the same numbers. */
+/* tmprun/index/limits.py has the same numbers. */
 enum { USUAL_NODES = 200000, USUAL_SEGMENTS = 1 << 20, USUAL_FRAMES = 1 << 18, USUAL_EXPANSION = 100 };
 #define SMALL_CONTENT ((uint64_t)1 << 30)
 

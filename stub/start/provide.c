@@ -24,17 +24,14 @@ static int find_warm(const struct image *image, const struct roots *roots, struc
 }
 
 /* The first root that can and does take the tree; when none does, all their reasons. */
-static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, struct entry *entry,
-			   struct fault *fault)
+static int build_in(const struct roots *roots, const struct request *request, const struct image *image, struct manner manner,
+		    struct entry *entry, struct fault *fault)
 {
 	char tried[sizeof fault->text] = "";
-	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);
-	if (mode < 0)
-		return FAILED(fault, "unknown way to fill it; TMPRUN_FILL and --fill know auto, eager, background and demand");
 	for (unsigned i = 0; i < roots->count; i++) {
 		const struct root *root = &roots->list[i];
 		struct fault reason = {0};
-		if (build_provide(request, root, image, (enum fill_mode)mode, entry, &reason) == 0)
+		if (build_provide(request, root, image, manner, entry, &reason) == 0)
 			return 0;
 		if (reason.kind != FAULT_STORE) {
 			*fault = reason;
@@ -45,6 +42,23 @@ static int build_somewhere(const struct request *request, const struct roots *ro
 		join(tried + used, sizeof tried - used, used ? ", " : "", root->path, ": ", reason.text, (char *)NULL);
 	}
 	return BAD_STORE(fault, "nowhere to unpack it; set TMPRUN_STORE to a directory with room; tried ", tried);
+}
+
+/* Within a store's share if any root has it, else wherever there is room at all. */
+static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, bool anew,
+			   struct entry *entry, struct fault *fault)
+{
+	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);
+	if (mode < 0)
+		return FAILED(fault, "unknown way to fill it; TMPRUN_FILL and --fill know auto, eager, background and demand");
+	struct manner manner = {.mode = (enum fill_mode)mode, .anew = anew};
+	if (build_in(roots, request, image, manner, entry, fault) == 0)
+		return 0;
+	if (fault->kind != FAULT_STORE)
+		return -1;
+	*fault = (struct fault){0};
+	manner.all = true;
+	return build_in(roots, request, image, manner, entry, fault);
 }
 
 int provide(const struct request *request, struct image *image, struct entry *entry, struct fault *fault)
@@ -65,10 +79,10 @@ int provide(const struct request *request, struct image *image, struct entry *en
 		return -1;
 	/* What we make has the modes that we say, whatever the caller's mask; the app gets the caller's back. */
 	mode_t mask = umask(0);
-	int result = build_somewhere(request, roots, image, entry, fault);
+	int result = build_somewhere(request, roots, image, false, entry, fault);
 	if (result == 0 && request->verify && !request->same(image, entry->tree)) {
 		entry_discard(entry, NULL);
-		result = build_somewhere(request, roots, image, entry, fault);
+		result = build_somewhere(request, roots, image, true, entry, fault);
 	}
 	umask(mask);
 	file_limit_put_back(&limit);

@@ -63,6 +63,13 @@ void fresh_name(char out[NAME_SIZE], const char *key)
 	join(out, NAME_SIZE, key, ".", hexadecimal(hex, random), (char *)NULL);
 }
 
+bool layout_on_locks(const char *text, const char *end)
+{
+	static const char shelf[] = "/" VERSION "/" LOCK;
+	size_t length = sizeof shelf - 1;
+	return (size_t)(end - text) >= length && memcmp(end - length, shelf, length) == 0;
+}
+
 bool layout_tree(const char *root, const char *key, char out[PATH_MAX])
 {
 	return join(out, PATH_MAX, root, above_key, key, below_key, (char *)NULL);
@@ -78,11 +85,6 @@ bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1
 	key[KEY_LENGTH] = '\0';
 	root[length - tail] = '\0';
 	return true;
-}
-
-void layout_trashed(const char *name, char out[TRASHED_SIZE])
-{
-	join(out, TRASHED_SIZE, "/" VERSION "/" TRASH "/", name, below_key, (char *)NULL);
 }
 
 static ssize_t read_link(int root, const char *shelf, const char *identity, char *out, size_t size)
@@ -105,6 +107,13 @@ int layout_open_trees(int root)
 int layout_open_trash(int trees)
 {
 	return openat(trees, "../" TRASH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int layout_open_lock(int trees, const char *key)
+{
+	char path[NAME_SIZE + 16];
+	join(path, sizeof path, "../" LOCK "/", key, (char *)NULL);
+	return openat(trees, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size)

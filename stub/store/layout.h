@@ -11,7 +11,7 @@
 #include "base/fault.h"
 #include "base/sha256.h"
 
-enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1, TRASHED_SIZE = NAME_SIZE + 32 };
+enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1 };
 
 /* What lies in an entry. */
 #define ENTRY_TREE "tree"
@@ -20,6 +20,7 @@ enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1, TRASHE
 #define ENTRY_LEASE "lease"
 #define ENTRY_WATCH "watch"
 #define ENTRY_FILLER "filler"
+#define ENTRY_DOOR "door"
 
 /* The shelves that a build uses, as descriptors. */
 struct shelves {
@@ -36,17 +37,20 @@ bool is_key(const char *text, ssize_t length);
 /* A name in the stage or the trash that nobody else uses: KEY.RANDOM. */
 void fresh_name(char out[NAME_SIZE], const char *key);
 
+/* Whether what lies at `end` in the text that begins at `text` lies on the shelf of locks. */
+bool layout_on_locks(const char *text, const char *end);
+
 /* Path of the AppDir that belongs to `key` in the root `root`; false when it is too long. And back again: false when it is none. */
 bool layout_tree(const char *root, const char *key, char out[PATH_MAX]);
 bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1]);
-/* The end of the path of an AppDir that lies in the trash under `name`, as /proc shows it. */
-void layout_trashed(const char *name, char out[TRASHED_SIZE]);
 
 /* What the open root remembers of the file with this identity, as readlinkat(2) has it: the key of its tree and stamps. */
 ssize_t layout_read_identity(int root, const char *identity, char *out, size_t size);
 /* The shelf of trees in the open root; and the trash beside an open shelf of trees. */
 int layout_open_trees(int root);
 int layout_open_trash(int trees);
+/* The file that is locked by whoever builds the entry with that key, beside an open shelf of trees; made when missing. */
+int layout_open_lock(int trees, const char *key);
 
 /* In the disk cache: the name of what is known about a foreign image, likewise; and that thing, opened to be read, or -1. */
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size);

@@ -21,7 +21,11 @@ enum { TMPFS_MAGIC = 0x01021994 };
 /* Left free beside a tree, for the app and everybody else. */
 enum { RESERVE = 16 << 20 };
 
-enum kind { ANY, ONLY_TMPFS, OF_THE_USER };
+/* A store's share: half of its file system, and on a tmpfs no more than a quarter of the memory, which is half of what a
+ * tmpfs is given by default. The rest is the app's own, and everybody's. (tmprun/store/prune.py has the same.) */
+enum { SHARE_OF_SPACE = 2, SHARE_OF_MEMORY = 4 };
+
+enum kind { ANY, ONLY_TMPFS, OF_THE_USER, CHOSEN };
 
 static void add(struct roots *roots, const char *parent, const char *name, enum kind kind)
 {
@@ -29,7 +33,8 @@ static void add(struct roots *roots, const char *parent, const char *name, enum 
 		return;
 	struct root *root = &roots->list[roots->count];
 	root->only_tmpfs = kind == ONLY_TMPFS;
-	root->make_above = kind == OF_THE_USER;
+	root->make_above = kind == OF_THE_USER || kind == CHOSEN;
+	root->chosen = kind == CHOSEN;
 	if (join(root->path, sizeof root->path, parent, name, (char *)NULL))
 		roots->count++;
 }
@@ -70,9 +75,9 @@ static void add_chosen(struct roots *roots, const char *chosen)
 {
 	char here[PATH_MAX];
 	if (chosen[0] == '/')
-		add(roots, chosen, "", OF_THE_USER);
+		add(roots, chosen, "", CHOSEN);
 	else if (getcwd(here, sizeof here) && join(here + strlen(here), sizeof here - strlen(here), "/", chosen, (char *)NULL))
-		add(roots, here, "", OF_THE_USER);
+		add(roots, here, "", CHOSEN);
 }
 
 static void add_usual(struct roots *roots, const struct environment *environment, bool extract_and_run)
@@ -241,4 +246,20 @@ int root_has_room(const struct root *root, int fd, uint64_t bytes, uint64_t inod
 		return BAD_STORE(fault, "too few inodes");
 	uint64_t memory = tmpfs ? memory_available() : UINT64_MAX;
 	return memory < need + RESERVE ? no_room(fault, "too little memory", memory, need + RESERVE) : 0;
+}
+
+uint64_t root_share(int fd)
+{
+	struct statvfs fs;
+	if (fstatvfs(fd, &fs) < 0 || !fs.f_blocks)
+		return UINT64_MAX;
+	uint64_t space = (uint64_t)fs.f_blocks * fs.f_frsize / SHARE_OF_SPACE;
+	uint64_t memory = root_is_tmpfs(fd) ? memory_ours() / SHARE_OF_MEMORY : UINT64_MAX;
+	return space < memory ? space : memory;
+}
+
+uint64_t root_taken(int fd)
+{
+	struct statvfs fs;
+	return fstatvfs(fd, &fs) < 0 ? 0 : (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
 }

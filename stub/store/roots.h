@@ -17,6 +17,7 @@ struct root {
 	bool only_tmpfs;     /* to be used only when it is a tmpfs */
 	bool make_above;     /* the directory that it lies in is the user's, too, and made when missing */
 	bool in_runtime;     /* the directory that it lies in is XDG_RUNTIME_DIR */
+	bool chosen;         /* named for this alone: it has no share, but all that there is */
 };
 
 struct roots {
@@ -42,5 +43,10 @@ bool root_allows_programs(int fd, struct fault *fault);
  * `inodes`; -1 with the reason. */
 int root_has_room(const struct root *root, int fd, uint64_t bytes, uint64_t inodes, struct fault *fault);
 bool root_is_tmpfs(int fd);
+
+/* In bytes: how much of the open root's file system and of memory a store may take (docs/store.md, "Room"), and what is taken of
+ * that file system by whomever. */
+uint64_t root_share(int fd);
+uint64_t root_taken(int fd);
 
 #endif

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from tmprun import sections
-from tmprun.bundle import read_footer
+from tmprun.bundle.footer import read_footer
 from tmprun.cli.output import say_raw
+from tmprun.elf import sections
 from tmprun.errors import TmprunError
-from tmprun.foreign import Image
-from tmprun.images.elf_head import read_head
+from tmprun.images import iso
+from tmprun.images.formats import read_head
+from tmprun.images.image import Image
 from tmprun.images.source import Source
-from tmprun.info import is_iso
 
 
 def section(what: str, path: str, fd: str = "") -> int:
@@ -27,8 +27,8 @@ def section(what: str, path: str, fd: str = "") -> int:
             return 0
         name = {"updateinformation": sections.UPDATE_INFORMATION, "signature": sections.SIGNATURE}[what]
         content = sections.section(image.fd, name)
-        if not content and what == "updateinformation" and is_iso(image):
-            content = sections.iso_update_information(image.fd)
+        if not content and what == "updateinformation" and iso.is_iso(image.fd):
+            content = iso.update_information(image.fd)
         if content is None:
             raise TmprunError(f"has no {os.fsdecode(name)} section", path, "it may be no AppImage")
         say_raw(content)
