@@ -82,7 +82,7 @@ bench: engine
 	$(BIN)/tmprun bench $(or $(ARGS),--case all)
 
 clean:
-	rm -rf build dist tmprun/engine .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist tmprun/engine/*/ .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 DIST := dist
@@ -98,4 +98,4 @@ oldest: engine
 	(echo 'click<8.2'; grep -oE '"[A-Za-z0-9-]+>=[0-9.]+' pyproject.toml | tr -d '"' | sed 's/>=/==/' | grep -v ^types- | sort -u) >$(OLDEST).txt
 	[ -x $(OLDEST)/bin/python ] || python3.11 -m venv $(OLDEST)
 	TMPRUN_ENGINE_ARCHES=$(MACHINE) $(OLDEST)/bin/python -m pip install -q --prefer-binary -c $(OLDEST).txt -e '.[test]'
-	$(OLDEST)/bin/python -m pytest $(or $(ARGS),tests/unit tests/run/test_cli_real.py tests/run/test_compilers.py)
+	$(OLDEST)/bin/python -m pytest $(or $(ARGS),tests/unit tests/run/cli/test_cli_real.py tests/run/package/test_compilers.py)

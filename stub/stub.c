@@ -51,8 +51,9 @@ static int print_section(const volatile char *text, size_t size, struct fault *f
 	return print(line, fault);
 }
 
-static int tell_of_itself(const struct request *request, const char *what, struct fault *fault)
+static int tell_of_itself(const struct request *request, int fd, const char *what, struct fault *fault)
 {
+	(void)fd;
 	if (!request->self)
 		return FAILED(fault, "only tmprun can tell that of another file");
 	for (size_t i = 0; i < COUNT(sections); i++)
@@ -67,7 +68,7 @@ int main(int argc, char **argv)
 	static char self[PATH_MAX];
 	struct request request = {.typed = argc > 0 ? argv[0] : "",
 				  .path = "/proc/self/exe",
-				  .index_fd = -1,
+				  REQUEST_OPENS,
 				  .self = true,
 				  .arguments = argc > 0 ? argv + 1 : argv,
 				  .count = argc > 0 ? argc - 1 : 0,

@@ -4,12 +4,13 @@ ordinary user may lack a right that root has."""
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from real_images import LINUXDEPLOY, TYPE_1_BESIDE, hello_appdir, hello_images, present, type_1_image
-from surroundings import is_excused
+from kit.real_images import LINUXDEPLOY, TYPE_1_BESIDE, hello_appdir, hello_images, present, type_1_image
+from kit.surroundings import is_excused
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,8 +52,17 @@ class Skips:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    heed_signals()
     if os.environ.get("CI") or os.environ.get("TMPRUN_NO_SKIPS"):
         config.pluginmanager.register(Skips(), "skips")
+
+
+def heed_signals() -> None:
+    """What ends a program ends those that tests start, also when we run behind nohup or as a shell's background job,
+    which ignore some signals: that is inherited."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP, signal.SIGTTOU):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

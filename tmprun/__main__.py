@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 
-from tmprun import engine
 from tmprun.cli.output import complain
+from tmprun.engine import programs
 from tmprun.errors import TmprunError
-from tmprun.handover import become, initial_environment
+from tmprun.start.handover import become, initial_environment
 
 
 def main() -> int:
@@ -17,7 +17,7 @@ def main() -> int:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores from its start on, and the app must not
         signal.signal(number, signal.SIG_DFL)
     try:
-        engine.started_by = engine.script()
+        programs.started_by = programs.script()
         become([os.fsencode(argument) for argument in sys.argv[1:]], initial_environment())
     except TmprunError as error:
         complain(str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tmprun import engine
+from tmprun.engine import programs
 
 
 def main(door: str = "") -> int:
@@ -12,9 +12,9 @@ def main(door: str = "") -> int:
 
     A first start of an image (`@import`) must not wait for the command line's libraries to load.
     """
-    engine.started_by = door
+    programs.started_by = door
     if sys.argv[1:2] == ["@import"]:
-        from tmprun import importer
+        from tmprun.start import importer
 
         importer.main(sys.argv[2:])
     try:

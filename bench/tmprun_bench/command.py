@@ -20,19 +20,22 @@ from typing import NoReturn
 from rich.console import Console
 
 from tmprun.cli.output import say
-from tmprun_bench import baseline, junit, limits, machine, own_app, pictures, report, stored, subjects
+from tmprun_bench import pictures, subjects
 from tmprun_bench.cases import CASES, Case, summary_of
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, images
 from tmprun_bench.corpora.cache import describe
 from tmprun_bench.errors import BenchError
-from tmprun_bench.harness import Conditions, under
-from tmprun_bench.installation import installed
-from tmprun_bench.results import Result
-from tmprun_bench.stored import Report
+from tmprun_bench.measure import machine
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Conditions, under
+from tmprun_bench.measure.installation import installed
+from tmprun_bench.measure.results import Result
+from tmprun_bench.measure.timer import Step
+from tmprun_bench.measure.workspace import TOUCHED, Workspace, file_system, workspace
+from tmprun_bench.own import app as own_app
+from tmprun_bench.report import baseline, junit, limits, report, stored
+from tmprun_bench.report.stored import Report
 from tmprun_bench.subjects.disk import on_disk
-from tmprun_bench.timer import Step
-from tmprun_bench.workspace import TOUCHED, Workspace, file_system, workspace
 
 EXCEEDED = 1
 FOR_CI = "ci"

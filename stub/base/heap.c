@@ -3,6 +3,8 @@
  * The programs allocate a few tables, and then become the app or fill until they end; what works for years in one process, with
  * 10 KB of code, is more than that needs. Left out when a sanitizer brings its own. */
 #define _GNU_SOURCE
+#include "base/heap.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -39,12 +41,22 @@ static void *large(size_t size)
 	return block + 1;
 }
 
+void heap_hold(void)
+{
+	while (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
+		continue; /* a few instructions, but for the rare mapping */
+}
+
+void heap_let_go(void)
+{
+	atomic_flag_clear_explicit(&busy, memory_order_release);
+}
+
 static void *small(size_t size)
 {
 	size_t need = (size + sizeof(struct block) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	struct block *block = NULL;
-	while (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
-		continue; /* a few instructions, but for the rare mapping */
+	heap_hold();
 	if (!chunk_at || (size_t)(chunk_end - chunk_at) < need) {
 		char *fresh = map(CHUNK);
 		if (fresh) {
@@ -56,7 +68,7 @@ static void *small(size_t size)
 		block = (struct block *)(void *)chunk_at;
 		chunk_at += need;
 	}
-	atomic_flag_clear_explicit(&busy, memory_order_release);
+	heap_let_go();
 	if (!block)
 		return NULL;
 	*block = (struct block){size, 0};
@@ -97,6 +109,16 @@ void *realloc(void *memory, size_t size)
 	memcpy(fresh, memory, before < size ? before : size);
 	free(memory);
 	return fresh;
+}
+
+#else
+
+void heap_hold(void)
+{
+}
+
+void heap_let_go(void)
+{
 }
 
 #endif

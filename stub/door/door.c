@@ -13,7 +13,6 @@
 #include "start/start.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,11 +30,10 @@ static int with_image(struct request *request, char **argv, int argc, int at, in
 /* What came through an exec must not reach the app. */
 static void keep_from_app(const struct request *request)
 {
-	static const char descriptor[] = "/proc/self/fd/"; /* of a bundle that exists in memory only */
-	if (request->index_fd >= 0)
-		fcntl(request->index_fd, F_SETFD, FD_CLOEXEC);
-	if (request->frames && strncmp(request->frames, descriptor, sizeof descriptor - 1) == 0)
-		fcntl((int)strtol(request->frames + sizeof descriptor - 1, NULL, 10), F_SETFD, FD_CLOEXEC);
+	const int given[] = {request->image_fd, request->index_fd, request->frames_fd};
+	for (size_t i = 0; i < COUNT(given); i++)
+		if (given[i] >= 0)
+			fcntl(given[i], F_SETFD, FD_CLOEXEC);
 }
 
 /* `tmprun @VERB ...`: what the Python command line, or the importer on its way back, wants of the engine. */
@@ -94,7 +92,7 @@ static bool for_python(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct request request = {.index_fd = -1, .foreign = foreign_load, .tell = python_tell, .same = same_tree, .verb = "run"};
+	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = python_tell, .same = same_tree, .verb = "run"};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {

@@ -25,8 +25,8 @@ bool same_tree(const struct image *image, const char *tree)
 static int verb_build(struct request *request)
 {
 	struct fault fault = {0};
-	CLEANUP(image_close) struct image image = {.fd = -1};
-	CLEANUP(entry_release) struct entry entry = {.lease = -1};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
+	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
 	request->fill = "eager"; /* nobody runs in it yet: of a tree that is filled on demand nothing would stay */
 	if (provide(request, &image, &entry, &fault) < 0)
 		return request_report(request, &fault);
@@ -45,7 +45,7 @@ static int verb_extract(struct request *request)
 static int verb_verify(struct request *request)
 {
 	struct fault fault = {0};
-	CLEANUP(image_close) struct image image = {.fd = -1};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	int differences = request_load(request, &image, &fault);
 	if (differences == 0)
 		differences = verify_tree(&image, request->directory ? request->directory : ".", false, &fault);

@@ -14,7 +14,7 @@ int foreign_load(const struct request *request, struct image *image, struct faul
 	if (known_load(image, &request->environment))
 		return 0;
 	debug_log("nothing is known about this image yet: importing", (char *)NULL);
-	return python_import(request, fault);
+	return python_import(request, image, fault);
 }
 
 void foreign_codecs(void)

@@ -110,17 +110,31 @@ int python_become(const char *const *arguments, struct fault *fault)
 	return FAILED(fault, "cannot start ", python, ": ", reason_text(errno));
 }
 
-int python_import(const struct request *request, struct fault *fault)
+/* A copy of the open image that survives exec, as text; it is none of the three that everybody takes for something else. */
+static int hand_over(int fd, char number[24], struct fault *fault)
 {
-	char saved[24];
+	int inherited = fcntl(fd, F_DUPFD, STDERR_FILENO + 1);
+	if (inherited < 0)
+		return FAILED(fault, "no descriptor left to hand the image over: ", reason_text(errno));
+	decimal(number, (uint64_t)inherited);
+	return 0;
+}
+
+int python_import(const struct request *request, const struct image *image, struct fault *fault)
+{
+	char saved[24], number[24];
 	CLEANUP(free_pointer) const char **argv = calloc((size_t)request->count + OPTION_WORDS_MAX + 16, sizeof *argv);
 	if (!argv)
 		return FAILED(fault, "no memory");
+	if (hand_over(image->fd, number, fault) < 0)
+		return -1;
 	size_t used = 0;
 	signals_save(saved);
 	argv[used++] = "@import";
 	argv[used++] = "--signals";
 	argv[used++] = saved;
+	argv[used++] = "--image-fd";
+	argv[used++] = number;
 	argv[used++] = "--then";
 	argv[used++] = request->verb;
 	used += options_hand_on(request, argv + used);
@@ -134,8 +148,11 @@ int python_import(const struct request *request, struct fault *fault)
 	return python_become(argv, fault);
 }
 
-int python_tell(const struct request *request, const char *what, struct fault *fault)
+int python_tell(const struct request *request, int fd, const char *what, struct fault *fault)
 {
-	const char *arguments[] = {"@section", what, request->path, NULL};
+	char number[24] = "";
+	const char *arguments[] = {"@section", what, request->path, fd < 0 ? NULL : number, NULL};
+	if (fd >= 0 && hand_over(fd, number, fault) < 0)
+		return -1;
 	return python_become(arguments, fault);
 }

@@ -3,8 +3,8 @@
 
 #include "base/fault.h"
 #include "base/system.h"
-#include "gate/give_up.h"
-#include "gate/mode.h"
+#include "gate/deadline.h"
+#include "gate/hands.h"
 #include "image/index.h"
 
 #include <errno.h>
@@ -12,47 +12,79 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+/* What a refused file left behind may still be in the queue. */
+static bool has_room(const struct filler *filler, const struct node *node)
+{
+	return filler->job_count - atomic_load(&filler->next_job) + node->b <= filler->job_room;
+}
+
+/* We refuse a file in time: if not even that is done, we do not run, and the app must not either. */
+static void set_deadline(struct filler *filler, uint64_t since)
+{
+	uint64_t deadline = since ? since + filler->patience / 10 * 9 : 0;
+	if (deadline != filler->deadline)
+		deadline_set(deadline);
+	filler->deadline = deadline;
+}
+
 void ask(struct filler *filler, uint32_t number)
 {
 	const struct node *node = &filler->index->nodes[number];
 	uint8_t unasked = UNASKED;
-	if (filler->gate->held[number] < 0 || !atomic_compare_exchange_strong(&filler->asked[number], &unasked, ASKED))
+	/* Without room it is asked again at the next beat. */
+	if (held(filler->gate, number) < 0 || !has_room(filler, node) ||
+	    !atomic_compare_exchange_strong(&filler->asked[number], &unasked, ASKED))
 		return;
 	uint64_t tickets = 0;
 	atomic_fetch_add(&filler->waiting, 1);
 	atomic_store(&filler->asked_at, now_us());
 	filler->opened_at[filler->opened_count] = filler->looked_at;
 	filler->opened[filler->opened_count++] = number;
+	if (!filler->deadline)
+		set_deadline(filler, filler->looked_at);
 	for (uint32_t s = node->a; s < node->a + node->b; s++)
 		if (filler->index->segments[s].frame != HOLE) {
-			filler->jobs[filler->job_count++] = s;
+			atomic_store(&filler->jobs[filler->job_count++ % filler->job_room], s);
 			tickets++;
 		}
 	if (tickets && write(filler->job_tickets, &tickets, sizeof tickets) < 0)
-		give_up(filler, reason_text(errno));
+		hands_report(filler, number, reason_text(errno));
 }
 
 void ask_all_broken(struct filler *filler)
 {
 	const struct gate *gate = filler->gate;
 	for (uint32_t n = 0; n < filler->index->head->nodes; n++) {
-		int fd = gate->held[n];
-		if (fd >= 0 && filler->asked[n] == UNASKED && fcntl(fd, F_GETLEASE) != F_WRLCK && gate->held[n] == fd)
+		int fd = held(gate, n);
+		if (fd >= 0 && filler->asked[n] == UNASKED && fcntl(fd, F_GETLEASE) != F_WRLCK && held(gate, n) == fd)
 			ask(filler, n);
+	}
+}
+
+void ask_no_more(struct filler *filler, uint32_t number)
+{
+	uint32_t at = 0;
+	while (at < filler->opened_count && filler->opened[at] != number)
+		at++;
+	if (at == filler->opened_count)
+		return;
+	filler->opened_count--;
+	if (at < filler->served)
+		filler->served--;
+	for (; at < filler->opened_count; at++) {
+		filler->opened[at] = filler->opened[at + 1];
+		filler->opened_at[at] = filler->opened_at[at + 1];
 	}
 }
 
 void mind_the_time(struct filler *filler)
 {
 	struct gate_shared *shared = filler->gate->shared;
-	while (filler->served < filler->opened_count &&
-	       __atomic_load_n(&shared->complete[filler->opened[filler->served]], __ATOMIC_ACQUIRE))
+	while (filler->served < filler->opened_count && is_complete(filler->gate, filler->opened[filler->served]))
 		filler->served++;
 	uint64_t since = filler->served < filler->opened_count ? filler->opened_at[filler->served] : 0;
 	atomic_store(&shared->waiting_since, since);
-	if (!since)
-		return;
-	long allowed = gate_break_time();
-	if (allowed > 0 && now_us() - since > (uint64_t)allowed * 750000)
-		give_up(filler, "it takes too long; try again with TMPRUN_FILL=eager");
+	set_deadline(filler, since);
+	if (since && now_us() - since > filler->patience / 4 * 3)
+		hands_report(filler, filler->opened[filler->served], "it takes too long; try again with TMPRUN_FILL=eager");
 }

@@ -1,8 +1,11 @@
 /* The filler: serves opens that wait, fills the rest, and has a guard that takes over when it is killed.
  *
- * Two processes share every leased descriptor, so that no lease falls when one of them dies: the filler works, the guard waits.
- * What is complete stands in memory that both see. A file is marked complete when its bytes and time are right and only then
- * released; a guard that takes over releases what is marked and fills the rest again, with the same bytes. */
+ * The two have one table of descriptors, so that no lease falls when one of them dies: the filler works, the guard waits. What is
+ * complete stands in memory that both see. A file is marked complete when its bytes and time are right and only then released; a
+ * guard that takes over releases what is marked and fills the rest again, with the same bytes.
+ *
+ * Everything that may be refused is there before the app goes. Behind that there is no fault that ends a filler: threads and a
+ * guard are for speed and for safety, and a file that cannot be filled is the main thread's to refuse (gate/refuse.h). */
 #define _GNU_SOURCE
 #include "gate/filler.h"
 
@@ -10,10 +13,13 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "gate/asks.h"
+#include "gate/deadline.h"
 #include "gate/give_up.h"
 #include "gate/guard.h"
 #include "gate/hands.h"
 #include "gate/mode.h"
+#include "gate/refuse.h"
+#include "gate/ties.h"
 #include "gate/trace.h"
 #include "image/index.h"
 #include "store/entry.h"
@@ -27,6 +33,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -41,6 +48,8 @@ enum {
 
 static _Noreturn void leave(struct filler *filler, bool with_entry)
 {
+	atomic_store(&filler->gate->shared->leaving, true);
+	ties_cut(filler->gate);
 	trace_save(filler->gate->trace, filler->index, filler->opened, filler->opened_count, filler->hot, filler->hot_count);
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
@@ -71,78 +80,155 @@ static void order_frames(struct filler *filler)
 			filler->order[filler->order_count++] = f;
 }
 
-static bool filler_init(struct filler *filler, struct gate *gate)
+static bool make_tables(struct filler *filler)
 {
-	const struct index_head *head = gate->image->index.head;
-	*filler = (struct filler){.gate = gate,
-				  .index = &gate->image->index,
-				  .guard_pipe = -1,
-				  .look_every = LOOK_EVERY_US,
-				  .job_tickets = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)};
+	const struct index_head *head = filler->index->head;
+	filler->job_room = head->segments ? head->segments : 1;
 	filler->frames = zeroed(head->frames, 1);
-	filler->jobs = zeroed(head->segments, sizeof *filler->jobs);
+	filler->jobs = zeroed(filler->job_room, sizeof *filler->jobs);
 	filler->asked = zeroed(head->nodes, 1);
 	filler->opened = zeroed(head->nodes, sizeof *filler->opened);
 	filler->opened_at = zeroed(head->nodes, sizeof *filler->opened_at);
 	filler->written = zeroed(head->segments, 1);
 	filler->order = zeroed(head->frames, sizeof *filler->order);
 	filler->hot = zeroed(head->nodes, sizeof *filler->hot);
-	if (!filler->frames || !filler->jobs || !filler->asked || !filler->opened || !filler->opened_at || !filler->written ||
-	    !filler->order || !filler->hot || filler->job_tickets < 0)
-		return false;
+	return filler->frames && filler->jobs && filler->asked && filler->opened && filler->opened_at && filler->written && filler->order &&
+	       filler->hot;
+}
+
+static void take_over_from(struct filler *filler);
+
+int filler_prepare(struct filler *filler, struct gate *gate, struct fault *fault)
+{
+	*filler = (struct filler){.gate = gate,
+				  .index = &gate->image->index,
+				  .turn = PTHREAD_MUTEX_INITIALIZER,
+				  .writing = PTHREAD_RWLOCK_INITIALIZER,
+				  .refused_busy = ATOMIC_FLAG_INIT,
+				  .look_every = LOOK_EVERY_US,
+				  .job_tickets = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)};
+	if (filler->job_tickets < 0)
+		return FAILED(fault, "cannot set up the filler: ", reason_text(errno));
+	if (!make_tables(filler))
+		return FAILED(fault, "no memory to fill with");
 	filler->hot_count = trace_load(gate->trace, filler->index, filler->hot);
 	if (gate->mode != FILL_DEMAND)
 		order_frames(filler);
-	return true;
+	if (hands_prepare(filler, fault) < 0)
+		return -1;
+	if (ties_open(gate, fault) < 0)
+		return -1;
+	filler->patience = (uint64_t)gate_break_time() * 1000000;
+	if (!deadline_make())
+		return FAILED(fault, "no timer: ", reason_text(errno));
+	if (!spare_make(filler))
+		return BAD_STORE(fault, "cannot gate one file more: ", reason_text(errno));
+	filler->asked_at = filler->looked_at = now_us();
+	if (!guard_spawn(filler, take_over_from))
+		return FAILED(fault, "no process for a guard: ", reason_text(errno));
+	if (hands_start(filler))
+		return 0;
+	guard_dismiss(filler);
+	return FAILED(fault, "no threads to fill with");
 }
 
-/* Another filler died: what it completed is released, all else counts as not begun, and notices come to us. */
+/* What was done and is not shared, nobody has done. */
+static void begin_anew(struct filler *filler)
+{
+	const struct index_head *head = filler->index->head;
+	uint64_t ticket;
+	memset((void *)filler->frames, FRAME_TODO, head->frames);
+	memset((void *)filler->asked, UNASKED, head->nodes);
+	filler->job_count = filler->next_job = 0;
+	while (read(filler->job_tickets, &ticket, sizeof ticket) == sizeof ticket)
+		continue;
+	filler->opened_count = filler->served = 0;
+	filler->waiting = 0;
+	filler->deadline = 0;
+	filler->has_threads = false;
+	filler->serving = filler->next_hand = 0;
+	filler->next_hot = 0;
+	filler->next_cold = filler->hot_frames;
+	filler->stopped = filler->refused = false;
+	atomic_flag_clear(&filler->refused_busy);
+	filler->turn = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	filler->writing = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+	hands_begin_anew(filler);
+}
+
+/* A file that another filler may have been at: what it completed is released, and of all else nothing is written. */
+static void inherit_file(struct filler *filler, uint32_t number)
+{
+	struct gate *gate = filler->gate;
+	int fd = held(gate, number);
+	if (fd < 0)
+		return;
+	if (is_complete(gate, number)) {
+		hands_release(filler, number);
+		return;
+	}
+	gate->held_node[fd] = number;
+	hands_forget(filler, number);
+	fcntl(fd, F_SETOWN, getpid());
+}
+
+/* Another filler died. It had our descriptors, and its lock on the entry is ours to let go. */
 static void inherit(struct filler *filler)
 {
 	struct gate *gate = filler->gate;
 	uint32_t done = 0;
+	uint64_t now = now_us();
+	claim_let_go(filler);
+	begin_anew(filler);
+	memset(gate->held_node, 0xff, gate->held_size * sizeof *gate->held_node);
 	for (uint32_t n = 0; n < filler->index->head->nodes; n++) {
 		if (gate->up_front[n])
 			continue;
-		bool complete = __atomic_load_n(&gate->shared->complete[n], __ATOMIC_ACQUIRE);
-		done += complete;
-		if (gate->held[n] < 0)
-			continue;
-		if (complete) {
-			hands_release(filler, n);
-			continue;
-		}
-		const struct node *node = &filler->index->nodes[n];
-		uint32_t left = 0;
-		for (uint32_t s = node->a; s < node->a + node->b; s++)
-			left += filler->index->segments[s].frame != HOLE;
-		atomic_store(&gate->plan.left[n], left);
-		fcntl(gate->held[n], F_SETOWN, getpid());
+		done += is_complete(gate, n);
+		inherit_file(filler, n);
 	}
 	atomic_store(&gate->shared->done, done);
+	int spare = atomic_load(&gate->shared->spare);
+	if (spare >= 0)
+		fcntl(spare, F_SETOWN, getpid());
 	uint64_t waiting = atomic_load(&gate->shared->waiting_since);
-	filler->looked_at = waiting && waiting < filler->looked_at - TAKEOVER_US ? waiting : filler->looked_at - TAKEOVER_US;
+	filler->asked_at = now;
+	filler->looked_at = waiting && waiting < now - TAKEOVER_US ? waiting : now - TAKEOVER_US;
+	refuse_inherited(filler);
+}
+
+/* In what was its guard. Threads and a guard of our own may be refused now: then we do without, and try again. */
+static void take_over_from(struct filler *filler)
+{
+	prctl(PR_SET_NAME, FILLER_NAME);
+	if (atomic_load(&filler->gate->shared->leaving)) {
+		ties_cut(filler->gate);
+		_exit(0);
+	}
+	deadline_set(0);
+	ties_own(filler->gate);
+	inherit(filler);
+	guard_spawn(filler, take_over_from);
+	hands_start(filler);
+	ask_all_broken(filler);
+	ties_take(filler->gate);
+	filler_run(filler);
 }
 
 /* The last descriptor of the lease is closed, and nobody uses the tree: nobody will ever open a file of it. When that
  * is so the lock is kept to the end, so that no other start can join. */
 static bool deserted(struct filler *filler)
 {
-	pid_t ours[] = {getpid(), filler->guard, 0};
-	CLEANUP(close_fd) int lease = openat(filler->gate->entry_fd, ENTRY_LEASE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (lease < 0 && errno != ENOENT) /* but ENOENT: somebody removed the store */
-		return false;
-	if (lease >= 0 && flock(lease, LOCK_EX | LOCK_NB) < 0)
+	if (!claim_take(filler))
 		return false;
 	/* Who joined from another PID namespace cannot be seen, but for his lease. */
-	if (entry_use(filler->gate->entry_fd, filler->gate->key, false, ours) != USE_NONE) {
-		/* A look through all processes is not cheap: less and less often, as long as somebody is there. */
-		if (filler->look_every < 20 * LOOK_EVERY_US)
-			filler->look_every *= 2;
-		return false;
-	}
-	lease = -1;
-	return true;
+	if (filler_unused(filler))
+		return true;
+	claim_let_go(filler);
+	/* A look through all processes is not cheap: less and less often, as long as somebody is there. */
+	if (filler->look_every < 20 * LOOK_EVERY_US)
+		filler->look_every *= 2;
+	return false;
 }
 
 /* Everything is there: say so and leave. While that cannot be written down, stay; starts may still join, and when the last
@@ -158,10 +244,13 @@ static void housekeeping(struct filler *filler, uint64_t *last_look)
 {
 	atomic_fetch_add(&filler->gate->shared->beat, 1);
 	if (!filler->guard || waitpid(filler->guard, NULL, WNOHANG) == filler->guard)
-		guard_spawn(filler, filler_run);
+		guard_spawn(filler, take_over_from);
+	if (!filler->has_threads)
+		hands_start(filler);
 	ask_all_broken(filler);
+	ties_take(filler->gate);
 	mind_the_time(filler);
-	bool only_serving = filler->gate->mode == FILL_DEMAND || atomic_load(&filler->stopped);
+	bool only_serving = filler->gate->mode == FILL_DEMAND || atomic_load(&filler->stopped) || !filler->has_threads;
 	if (!only_serving || now_us() - *last_look < filler->look_every)
 		return;
 	*last_look = now_us();
@@ -169,55 +258,61 @@ static void housekeeping(struct filler *filler, uint64_t *last_look)
 		leave(filler, true);
 }
 
-static void say_go(struct gate *gate)
+/* As often as there is an heir who does not know whether it was said: the app-to-be hears one. */
+static void say_go(struct gate_shared *shared)
 {
 	struct fault none = {0};
-	/* Fails when it was said already, by a filler that is no more. */
-	ssize_t said = gate->report >= 0 ? write(gate->report, &none, sizeof none) : 0;
+	int report = atomic_load(&shared->report);
+	if (report < 0)
+		return;
+	atomic_store(&shared->said, true);
+	ssize_t said = write(report, &none, sizeof none);
 	(void)said;
-	close_fd(&gate->report);
+	atomic_store(&shared->report, -1);
+	close(report);
 }
 
-_Noreturn void filler_run(struct gate *gate, bool inherited)
+static void awaited_signals(sigset_t *awaited)
 {
-	static struct filler filler;
-	uint64_t now = now_us(), last_look = now, beaten = now;
+	sigemptyset(awaited);
+	sigaddset(awaited, GATE_SIGNAL);
+	sigaddset(awaited, SIGIO);
+	sigaddset(awaited, SIGCHLD);
+	sigaddset(awaited, HANDS_SIGNAL);
+	sigaddset(awaited, DOOR_SIGNAL);
+}
+
+static void heed(struct filler *filler, int signal, const siginfo_t *info)
+{
+	struct gate *gate = filler->gate;
+	if (signal == GATE_SIGNAL && info->si_fd >= 0 && (uint32_t)info->si_fd < gate->held_size && gate->held_node[info->si_fd] != NOBODY)
+		ask(filler, gate->held_node[info->si_fd]);
+	else if (signal == DOOR_SIGNAL)
+		ties_take(gate);
+	else if (signal == SIGIO) /* the queue of notices was full */
+		ask_all_broken(filler);
+}
+
+void filler_run(struct filler *filler)
+{
+	uint64_t last_look = now_us(), beaten = last_look;
 	sigset_t awaited;
-	prctl(PR_SET_NAME, FILLER_NAME);
-	if (!filler_init(&filler, gate))
-		give_up(&filler, "no memory");
-	atomic_store(&filler.asked_at, now_us());
-	filler.looked_at = now;
-	if (inherited)
-		inherit(&filler);
-	guard_spawn(&filler, filler_run);
-	if (!filler.guard && gate->report >= 0)
-		_exit(1); /* the app may only go when there are two of us */
-	say_go(gate);
-	hands_start(&filler);
-	if (inherited)
-		ask_all_broken(&filler);
-	sigemptyset(&awaited);
-	sigaddset(&awaited, GATE_SIGNAL);
-	sigaddset(&awaited, SIGIO);
-	sigaddset(&awaited, SIGCHLD);
-	sigaddset(&awaited, SIGUSR1);
+	awaited_signals(&awaited);
+	say_go(filler->gate->shared);
 	for (;;) {
-		struct timespec period = {.tv_nsec = BEAT_MS / 2 * 1000000l};
+		bool busy = !filler->has_threads && hands_do_one(filler);
+		struct timespec period = {.tv_nsec = busy ? 0 : BEAT_MS / 2 * 1000000l};
 		siginfo_t info;
 		int signal = sigtimedwait(&awaited, &info, &period);
-		if (signal == GATE_SIGNAL && info.si_fd >= 0 && (uint32_t)info.si_fd < gate->held_size &&
-		    gate->held_node[info.si_fd] != UINT32_MAX)
-			ask(&filler, gate->held_node[info.si_fd]);
-		else if (signal == SIGIO) /* the queue of notices was full */
-			ask_all_broken(&filler);
-		if (atomic_load(&gate->shared->done) == gate->gated)
-			conclude(&filler);
-		now = now_us();
-		if (signal < 0 || signal == SIGCHLD || now - beaten > BEAT_MS * 500u) {
+		heed(filler, signal, &info);
+		refuse_reported(filler);
+		if (atomic_load(&filler->gate->shared->done) == filler->gate->gated)
+			conclude(filler);
+		uint64_t now = now_us();
+		if ((signal < 0 && !busy) || signal == SIGCHLD || now - beaten > BEAT_MS * 500u) {
 			beaten = now;
-			housekeeping(&filler, &last_look);
+			housekeeping(filler, &last_look);
 		}
-		filler.looked_at = now;
+		filler->looked_at = now;
 	}
 }

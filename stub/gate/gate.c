@@ -31,30 +31,39 @@ static void answer(int pipe, const struct fault *fault)
 	}
 }
 
+static int share(struct gate *gate, int report, struct fault *fault)
+{
+	size_t size = sizeof *gate->shared + gate->image->index.head->nodes * sizeof *gate->shared->nodes;
+	/* At once, so that it is not found out later that there is no memory. */
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (memory == MAP_FAILED)
+		return FAILED(fault, "no memory to gate with");
+	gate->shared = memory;
+	gate->shared->report = report;
+	gate->shared->claim = gate->shared->spare = gate->shared->old = -1;
+	gate->shared->refusing = NOBODY;
+	for (unsigned i = 0; i < TIES_MAX; i++)
+		gate->shared->ties[i].ours = -1;
+	return 0;
+}
+
 static _Noreturn void filler_main(struct gate *gate, int report)
 {
 	struct fault fault = {0};
+	struct filler filler;
 	struct image *image = (struct image *)gate->image;
 	int lock = openat(gate->entry_fd, ENTRY_FILLER, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0400);
 	int *const keep[] = {&report, &image->fd, &gate->entry_fd, &gate->tree.root, &lock};
 	leave_session();
 	leave_descriptors(keep, COUNT(keep));
-	size_t size = sizeof *gate->shared + gate->image->index.head->nodes;
-	gate->shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (report < 0)
 		_exit(1); /* no descriptor left even for that: who waits at the other end sees it close */
-	if (image->fd < 0 || gate->entry_fd < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 ||
-	    gate->shared == MAP_FAILED)
+	if (image->fd < 0 || gate->entry_fd < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
 		FAILED(&fault, "cannot set up the filler: ", reason_text(errno));
-	else
-		skeleton_make(gate, &fault);
-	if (fault.kind != FAULT_NONE) {
-		answer(report, &fault);
-		_exit(1);
-	}
-	/* The app may only go when there are two of us; filler_run says so when there are. */
-	gate->report = report;
-	filler_run(gate, false);
+	else if (share(gate, report, &fault) == 0 && skeleton_make(gate, &fault) == 0 && filler_prepare(&filler, gate, &fault) == 0)
+		filler_run(&filler);
+	answer(report, &fault);
+	_exit(1);
 }
 
 /* The filler's fault, or none when it says that the app may go. */

@@ -6,23 +6,21 @@
 #include "base/text.h"
 #include "gate/guard.h"
 #include "store/entry.h"
+#include "store/layout.h"
 #include "store/users.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the app's user is told, and where that was said last: processes of one app share their stderr. */
-struct last_words {
-	const char *text;
-	dev_t device;
-	ino_t inode;
-};
+enum { ROUNDS = 100, ROUND_US = 10000 };
 
-static void say(pid_t pid, struct last_words *words)
+void say_last_words(pid_t pid, struct last_words *words)
 {
 	char path[48], number[24], line[1200];
 	struct stat stat;
@@ -39,7 +37,7 @@ static void say(pid_t pid, struct last_words *words)
 
 static void end_process(pid_t pid, void *words)
 {
-	say(pid, words);
+	say_last_words(pid, words);
 	kill(pid, SIGKILL);
 }
 
@@ -60,15 +58,51 @@ int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *
 	return users_each(path, ours, act, context);
 }
 
+bool filler_unused(const struct filler *filler)
+{
+	pid_t ours[] = {getpid(), filler->guard, 0};
+	return entry_use(filler->gate->entry_fd, filler->gate->key, false, ours) == USE_NONE;
+}
+
+/* The number is known to the guard before there is a lock, which would else outlive us for ever. */
+bool claim_take(struct filler *filler)
+{
+	struct gate_shared *shared = filler->gate->shared;
+	int lease = openat(filler->gate->entry_fd, ENTRY_LEASE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (lease < 0)
+		return errno == ENOENT;
+	atomic_store(&shared->claim, lease);
+	if (flock(lease, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	claim_let_go(filler);
+	return false;
+}
+
+void claim_let_go(struct filler *filler)
+{
+	int claim = atomic_load(&filler->gate->shared->claim);
+	if (claim < 0)
+		return;
+	close(claim);
+	atomic_store(&filler->gate->shared->claim, -1);
+}
+
 void give_up(struct filler *filler, const char *why)
 {
-	static atomic_flag giving_up = ATOMIC_FLAG_INIT;
 	struct last_words words = {.text = why};
-	while (atomic_flag_test_and_set(&giving_up))
-		pause(); /* another thread is at it */
 	/* Again, since one that was just being forked may have been missed. */
-	for (int round = 0; round < 100 && filler_users(filler, end_process, &words) > 0; round++)
-		usleep(10000);
+	for (int round = 0; round < ROUNDS; round++) {
+		atomic_fetch_add(&filler->gate->shared->beat, 1);
+		if (filler_users(filler, end_process, &words) == 0 && claim_take(filler)) {
+			if (filler_unused(filler))
+				break;
+			claim_let_go(filler);
+		}
+		usleep(ROUND_US);
+	}
+	if (!filler_unused(filler))
+		return;
+	atomic_store(&filler->gate->shared->leaving, true);
 	entry_remove(filler->gate->entry_fd, filler->gate->key);
 	guard_dismiss(filler);
 	_exit(1);

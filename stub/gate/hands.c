@@ -5,7 +5,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/system.h"
-#include "gate/give_up.h"
+#include "base/text.h"
 #include "gate/mode.h"
 #include "image/codec.h"
 #include "image/index.h"
@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -29,51 +30,102 @@ enum {
 	LULL_WITHIN_US = 2000000, /* and when there is no such time, the background begins all the same */
 };
 
-struct hand {
-	struct filler *filler;
-	struct codec_state codec;
-	uint8_t *plain;
-	uint32_t cached;             /* the frame in `plain`, or HOLE */
-};
-
 void hands_release(struct filler *filler, uint32_t number)
 {
 	struct gate *gate = filler->gate;
-	int fd = gate->held[number];
-	/* Not by closing it alone: the guard has it open as well. */
+	int fd = held(gate, number);
+	/* In this order: whoever inherits does again what is not done, and must not know a number that is another file's. */
 	fcntl(fd, F_SETLEASE, F_UNLCK);
-	gate->held[number] = -1;
+	atomic_store(&gate->shared->nodes[number].held, -1);
 	close(fd);
+}
+
+static void begin_to_write(struct filler *filler)
+{
+	pthread_mutex_lock(&filler->turn);
+	pthread_rwlock_rdlock(&filler->writing);
+	pthread_mutex_unlock(&filler->turn);
+}
+
+static void end_to_write(struct filler *filler)
+{
+	pthread_rwlock_unlock(&filler->writing);
+}
+
+void hands_hold(struct filler *filler)
+{
+	pthread_mutex_lock(&filler->turn);
+	pthread_rwlock_wrlock(&filler->writing);
+}
+
+void hands_let_go(struct filler *filler)
+{
+	pthread_rwlock_unlock(&filler->writing);
+	pthread_mutex_unlock(&filler->turn);
+}
+
+void hands_report(struct filler *filler, uint32_t number, const char *why)
+{
+	uint8_t asked = ASKED;
+	if (!atomic_compare_exchange_strong(&filler->asked[number], &asked, REFUSED))
+		return;
+	atomic_fetch_sub(&filler->waiting, 1);
+	while (atomic_flag_test_and_set(&filler->refused_busy))
+		sched_yield();
+	join(filler->reason, sizeof filler->reason, why, (char *)NULL);
+	atomic_flag_clear(&filler->refused_busy);
+	atomic_store(&filler->refused, true);
+	kill(getpid(), HANDS_SIGNAL);
+}
+
+void hands_forget(struct filler *filler, uint32_t number)
+{
+	const struct node *node = &filler->index->nodes[number];
+	uint32_t left = 0;
+	for (uint32_t s = node->a; s < node->a + node->b; s++) {
+		uint32_t frame = filler->index->segments[s].frame;
+		uint8_t done = FRAME_DONE;
+		if (frame == HOLE)
+			continue;
+		left++;
+		atomic_store(&filler->written[s], 0);
+		atomic_compare_exchange_strong(&filler->frames[frame], &done, FRAME_TODO);
+	}
+	atomic_store(&filler->gate->plan.left[number], left);
 }
 
 static void finish(struct filler *filler, uint32_t number)
 {
 	struct gate *gate = filler->gate;
-	__atomic_store_n(&gate->shared->complete[number], 1, __ATOMIC_RELEASE);
+	atomic_store(&gate->shared->nodes[number].complete, 1);
 	if (atomic_exchange(&filler->asked[number], ANSWERED) == ASKED)
 		atomic_fetch_sub(&filler->waiting, 1);
 	hands_release(filler, number);
 	if (atomic_fetch_add(&gate->shared->done, 1) + 1 == gate->gated)
-		kill(getpid(), SIGUSR1);
+		kill(getpid(), HANDS_SIGNAL);
 }
 
+/* Between begin_to_write and end_to_write. A piece is marked first, since two may be at it: it may have been asked for twice. */
 static int write_segment(struct filler *filler, uint32_t segment, const uint8_t *plain, struct fault *fault)
 {
 	const struct plan *plan = &filler->gate->plan;
 	const struct segment *piece = &filler->index->segments[segment];
 	uint32_t number = plan->owner[segment];
-	int fd = filler->gate->held[number];
-	if (fd < 0)
-		return 0; /* never gated, or complete since an earlier filler's time */
+	int fd = held(filler->gate, number);
+	if (fd < 0 || atomic_exchange(&filler->written[segment], 1))
+		return 0; /* never gated, or complete since an earlier filler's time; or written */
+	int result = 0;
 	if (write_at(fd, plain + piece->offset, piece->length, plan->at[segment]) < 0)
-		return BAD_STORE(fault, reason_text(errno));
+		result = BAD_STORE(fault, reason_text(errno));
 	/* After each piece, since whoever looks at a file that is being filled must see its own time, not ours; and before the
 	 * piece counts as written, since behind that the descriptor is no longer ours alone. So the last one needs no more. */
-	if (tree_finish_file(&filler->gate->tree, number, fd, true, fault) < 0)
-		return -1;
-	if (atomic_fetch_sub(&plan->left[number], 1) == 1)
+	if (result == 0)
+		result = tree_finish_file(&filler->gate->tree, number, fd, true, fault);
+	if (result < 0)
+		atomic_store(&filler->written[segment], 0);
+	else if (atomic_fetch_sub(&plan->left[number], 1) == 1)
 		finish(filler, number);
-	return 0;
+	return result;
 }
 
 static int decode(struct hand *hand, uint32_t number, struct fault *fault)
@@ -93,37 +145,42 @@ static int write_frame(struct hand *hand, uint32_t number, struct fault *fault)
 	struct filler *filler = hand->filler;
 	const struct plan *plan = &filler->gate->plan;
 	uint32_t u = plan->first_use[number], end = plan->first_use[number + 1];
-	for (; u < end; u++) {
-		uint32_t segment = plan->uses[u];
-		if (!filler->written[segment] && write_segment(filler, segment, hand->plain, fault) < 0)
-			break;
-		filler->written[segment] = 1;
-	}
+	begin_to_write(filler);
+	while (u < end && write_segment(filler, plan->uses[u], hand->plain, fault) == 0)
+		u++;
 	/* On failure whoever waits for it later tries again. */
 	atomic_store(&filler->frames[number], u < end ? FRAME_TODO : FRAME_DONE);
+	end_to_write(filler);
 	return u < end ? -1 : 0;
 }
 
-/* Somebody who waits for the frame may have left it to us while we were writing it. */
-static bool is_waited_for(const struct filler *filler, uint32_t number)
+/* The frame is free again, and cannot be had: so cannot those files that wait for it. One that is asked for from now on finds it
+ * free, and tries for itself. */
+static void report_waiting(struct filler *filler, uint32_t number, const char *why)
 {
 	const struct plan *plan = &filler->gate->plan;
 	for (uint32_t u = plan->first_use[number]; u < plan->first_use[number + 1]; u++)
-		if (filler->asked[plan->owner[plan->uses[u]]] == ASKED && !filler->written[plan->uses[u]])
-			return true;
-	return false;
+		if (!atomic_load(&filler->written[plan->uses[u]]))
+			hands_report(filler, plan->owner[plan->uses[u]], why);
 }
 
 /* Somebody waits: take the frame, even from a background thread that has not finished decoding it. */
-static int fill_now(struct hand *hand, uint32_t number, struct fault *fault)
+static void fill_now(struct hand *hand, uint32_t number)
 {
+	struct fault fault = {0};
 	_Atomic uint8_t *state = &hand->filler->frames[number];
 	uint8_t was = atomic_load(state);
 	do
 		if (was == FRAME_BUSY || was == FRAME_DONE)
-			return 0;
+			return;
 	while (!atomic_compare_exchange_weak(state, &was, FRAME_BUSY));
-	return decode(hand, number, fault) < 0 ? -1 : write_frame(hand, number, fault);
+	int result = decode(hand, number, &fault);
+	if (result == 0)
+		result = write_frame(hand, number, &fault);
+	else
+		atomic_store(state, FRAME_TODO);
+	if (result < 0)
+		report_waiting(hand->filler, number, fault.text);
 }
 
 /* Nobody waits for it yet. `claim`: what it is marked as while it is decoded. */
@@ -147,26 +204,52 @@ static int fill_unasked(struct hand *hand, uint32_t number, uint8_t claim, struc
 static void stop_background(struct filler *filler, uint32_t number, const struct fault *fault)
 {
 	atomic_store(&filler->stopped, true);
-	if (is_waited_for(filler, number))
-		give_up(filler, fault->text);
+	report_waiting(filler, number, fault->text);
 }
 
-static bool hand_ready(struct hand *hand)
-{
-	hand->cached = HOLE;
-	hand->plain = malloc(hand->filler->gate->plan.largest_plain);
-	return hand->plain;
-}
-
-static int do_job(struct hand *hand, struct fault *fault)
+/* Nothing but what was asked for. */
+static void fill_piece_now(struct hand *hand, uint32_t segment)
 {
 	struct filler *filler = hand->filler;
-	uint32_t segment = filler->jobs[atomic_fetch_add(&filler->next_job, 1)];
-	uint32_t frame = filler->index->segments[segment].frame;
-	if (filler->gate->mode != FILL_DEMAND)
-		return fill_now(hand, frame, fault);
-	/* Nothing but what was asked for. */
-	return decode(hand, frame, fault) < 0 ? -1 : write_segment(filler, segment, hand->plain, fault);
+	struct fault fault = {0};
+	int result = decode(hand, filler->index->segments[segment].frame, &fault);
+	if (result == 0) {
+		begin_to_write(filler);
+		result = write_segment(filler, segment, hand->plain, &fault);
+		end_to_write(filler);
+	}
+	if (result < 0)
+		hands_report(filler, filler->gate->plan.owner[segment], fault.text);
+}
+
+/* The job that is read is ours only if nobody took it meanwhile, and then its place was not used again. */
+static uint32_t take_job(struct filler *filler)
+{
+	uint64_t at = atomic_load(&filler->next_job);
+	uint32_t segment;
+	do
+		segment = atomic_load(&filler->jobs[at % filler->job_room]);
+	while (!atomic_compare_exchange_weak(&filler->next_job, &at, at + 1));
+	return segment;
+}
+
+static bool do_job(struct hand *hand)
+{
+	struct filler *filler = hand->filler;
+	uint64_t ticket;
+	if (read(filler->job_tickets, &ticket, sizeof ticket) != sizeof ticket)
+		return false;
+	uint32_t segment = take_job(filler);
+	if (filler->gate->mode == FILL_DEMAND)
+		fill_piece_now(hand, segment);
+	else
+		fill_now(hand, filler->index->segments[segment].frame);
+	return true;
+}
+
+bool hands_do_one(struct filler *filler)
+{
+	return do_job(&filler->hands[0]);
 }
 
 /* Whether there was a frame left of those that the app is known to need soon. */
@@ -182,29 +265,29 @@ static bool do_ahead(struct hand *hand)
 	return true;
 }
 
+static struct hand *take_hand(struct filler *filler)
+{
+	return &filler->hands[1 + atomic_fetch_add(&filler->next_hand, 1)];
+}
+
 /* There are as many of these as processors: what is needed now and what is needed soon come from the same hands, or one would
  * decode what another is about to. The first of several does what is needed soon only while somebody waits: as long as nobody
  * does, the app runs, and one processor is the app's. */
 static void *serve(void *argument)
 {
-	struct hand hand = {.filler = argument};
 	struct filler *filler = argument;
+	struct hand *hand = take_hand(filler);
 	struct pollfd tickets = {.fd = filler->job_tickets, .events = POLLIN};
-	struct fault fault = {0};
-	bool ahead = true, first = atomic_fetch_add(&filler->hands, 1) == 0;
-	if (!hand_ready(&hand))
-		give_up(filler, "no memory");
+	bool ahead = true, first = atomic_fetch_add(&filler->serving, 1) == 0;
 	for (;;) {
-		uint64_t ticket;
-		if (read(filler->job_tickets, &ticket, sizeof ticket) == sizeof ticket) {
-			if (do_job(&hand, &fault) < 0)
-				give_up(filler, fault.text);
-		} else if (ahead && (!first || atomic_load(&filler->hands) == 1 || atomic_load(&filler->waiting) > 0)) {
-			ahead = do_ahead(&hand);
-		} else {
+		if (do_job(hand))
+			continue;
+		if (ahead && (!first || atomic_load(&filler->serving) == 1 || atomic_load(&filler->waiting) > 0))
+			ahead = do_ahead(hand);
+		else
 			poll(&tickets, 1, -1);
-		}
 	}
+	return NULL;
 }
 
 /* What nobody has asked for and no trace names can wait until the app has what it needs to begin: nothing of that is left to do,
@@ -224,36 +307,75 @@ static void wait_for_lull(struct filler *filler)
  * share of a processor (sched(7), autogroup), so there is one of these less than processors. */
 static void *fill_behind(void *argument)
 {
-	struct hand hand = {.filler = argument};
 	struct filler *filler = argument;
+	struct hand *hand = take_hand(filler);
 	struct fault fault = {0};
 	wait_for_lull(filler);
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
-	bool ready = hand_ready(&hand);
-	while (ready && !atomic_load(&filler->stopped)) {
+	while (!atomic_load(&filler->stopped)) {
 		uint32_t at = atomic_fetch_add(&filler->next_cold, 1);
 		if (at >= filler->order_count)
 			break;
-		if (fill_unasked(&hand, filler->order[at], FRAME_DRAFT, &fault) < 0)
+		if (fill_unasked(hand, filler->order[at], FRAME_DRAFT, &fault) < 0)
 			stop_background(filler, filler->order[at], &fault);
 	}
-	codec_free(&hand.codec);
-	free(hand.plain);
+	/* A thread that ends takes locks of the C library's, which a guard that is made at that moment would find taken for ever. */
+	for (;;)
+		pause();
 	return NULL;
 }
 
-void hands_start(struct filler *filler)
+static unsigned behind(const struct filler *filler)
 {
-	unsigned count = processors();
+	if (filler->hot_frames == filler->order_count)
+		return 0;
+	return filler->crew > 1 ? filler->crew - 1 : 1;
+}
+
+int hands_prepare(struct filler *filler, struct fault *fault)
+{
+	uint32_t stored = 0;
+	filler->crew = processors();
+	if (filler->crew > CREW_MAX)
+		filler->crew = CREW_MAX;
+	for (uint32_t f = 0; f < filler->index->head->frames; f++)
+		if (plan_uses(&filler->gate->plan, f) && filler->index->frames[f].stored > stored)
+			stored = filler->index->frames[f].stored;
+	unsigned count = 1 + filler->crew + behind(filler);
+	filler->hands = zeroed(count, sizeof *filler->hands);
+	if (!filler->hands)
+		return FAILED(fault, "no memory to fill with");
+	for (unsigned i = 0; i < count; i++) {
+		struct hand *hand = &filler->hands[i];
+		*hand = (struct hand){.filler = filler, .cached = HOLE, .plain = malloc(filler->gate->plan.largest_plain)};
+		if (!hand->plain || codec_reserve(&hand->codec, stored, fault) < 0)
+			return FAILED(fault, "no memory to fill with");
+	}
+	return 0;
+}
+
+void hands_begin_anew(struct filler *filler)
+{
+	for (unsigned i = 0; i < 1 + filler->crew + behind(filler); i++) {
+		codec_forget(&filler->hands[i].codec);
+		filler->hands[i].cached = HOLE;
+	}
+}
+
+bool hands_start(struct filler *filler)
+{
 	pthread_t thread;
-	if (count > CREW_MAX)
-		count = CREW_MAX;
-	for (unsigned i = 0; i < count; i++)
-		if (pthread_create(&thread, NULL, serve, filler) == 0)
+	unsigned count = 0;
+	for (unsigned i = 0; i < filler->crew; i++)
+		if (pthread_create(&thread, NULL, serve, filler) == 0) {
 			crew_place(thread, i + 1);
-		else if (i == 0)
-			give_up(filler, "no threads");
-	for (unsigned i = 0; (i == 0 || i + 1 < count) && filler->hot_frames < filler->order_count; i++)
+			count++;
+		}
+	filler->has_threads = count > 0;
+	if (!count)
+		return false;
+	for (unsigned i = 0; i < behind(filler); i++)
 		if (pthread_create(&thread, NULL, fill_behind, filler) != 0 && i == 0)
 			atomic_store(&filler->stopped, true);
+	return true;
 }

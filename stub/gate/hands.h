@@ -1,15 +1,37 @@
-/* The threads that fill: what somebody waits for first, then what the app will need soon, then the rest. */
+/* The threads that fill: what somebody waits for first, then what the app will need soon, then the rest. They are for speed alone:
+ * the main thread can do everything. */
 #ifndef TMPRUN_GATE_HANDS_H
 #define TMPRUN_GATE_HANDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/fault.h"
 #include "gate/state.h"
 
-/* Begin to serve. Ends the process when not even one thread can be had. */
-void hands_start(struct filler *filler);
+/* Have all the memory that they will need. */
+int hands_prepare(struct filler *filler, struct fault *fault);
+
+/* Another process was at work with it. */
+void hands_begin_anew(struct filler *filler);
+
+/* Begin to serve: false when not even one thread can be had. */
+bool hands_start(struct filler *filler);
+
+/* In the main thread, as long as there are no others: serve one piece that is waited for; false when there is none. */
+bool hands_do_one(struct filler *filler);
+
+/* No hand writes between the two. */
+void hands_hold(struct filler *filler);
+void hands_let_go(struct filler *filler);
 
 /* Let openers through to the gated file `number`. */
 void hands_release(struct filler *filler, uint32_t number);
+
+/* The file that somebody waits for cannot be filled: the main thread is told. */
+void hands_report(struct filler *filler, uint32_t number, const char *why);
+
+/* Nothing of the file is written: it is another one now. Only while hands are held, or before there are any. */
+void hands_forget(struct filler *filler, uint32_t number);
 
 #endif

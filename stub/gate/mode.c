@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "store/tie.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -70,6 +71,8 @@ enum fill_mode gate_choose(enum fill_mode asked, const struct index *index, int 
 		return eager_because("fs.lease-break-time is too short");
 	if (!grants_leases(root))
 		return eager_because("the store's file system refuses leases");
+	if (!tie_possible())
+		return eager_because("no sockets can be had here");
 	if (asked != FILL_AUTO)
 		return asked;
 	/* An app seldom touches more than half of itself: where its whole would take a third of the memory, keep to that half. */

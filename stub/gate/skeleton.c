@@ -74,7 +74,8 @@ static uint32_t descriptors(void)
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * SPARE_DESCRIPTORS)
 		return 0;
-	return files.rlim_cur > MAX_NODES ? MAX_NODES : (uint32_t)files.rlim_cur - SPARE_DESCRIPTORS;
+	rlim_t most = files.rlim_cur > MAX_NODES ? MAX_NODES : files.rlim_cur - SPARE_DESCRIPTORS;
+	return (uint32_t)(most - (most / 4 < 2 * TIES_MAX ? most / 4 : 2 * TIES_MAX));
 }
 
 /* Flag what is made in full up front. When there are more files than descriptors, the largest are gated: they save most. */
@@ -82,15 +83,14 @@ static int choose(struct gate *gate, struct fault *fault)
 {
 	const struct index *index = &gate->image->index;
 	gate->up_front = malloc(index->head->nodes);
-	gate->held = malloc(index->head->nodes * sizeof *gate->held);
-	if (!gate->up_front || !gate->held)
+	if (!gate->up_front)
 		return FAILED(fault, "no memory to gate with");
-	memset(gate->held, -1, index->head->nodes * sizeof *gate->held);
 	uint64_t smallest = smallest_gated(gate, descriptors());
 	for (uint32_t n = 0; n < index->head->nodes; n++) {
 		bool gated = may_gate(gate, n) && index->nodes[n].size >= smallest;
 		gate->up_front[n] = index->nodes[n].type == NODE_FILE && !gated;
 		gate->gated += gated;
+		gate->shared->nodes[n].held = -1;
 	}
 	return gate->gated ? 0 : FAILED(fault, "nothing to gate");
 }
@@ -98,13 +98,13 @@ static int choose(struct gate *gate, struct fault *fault)
 /* Threads that share a descriptor table wait for an RCU grace period each time it grows (2 to 20 ms): grow it once, now. */
 static int grow_table(struct gate *gate, struct fault *fault)
 {
-	gate->held_size = gate->gated + 2 * SPARE_DESCRIPTORS;
+	gate->held_size = gate->gated + SPARE_DESCRIPTORS;
 	gate->held_node = malloc(gate->held_size * sizeof *gate->held_node);
 	if (!gate->held_node)
 		return FAILED(fault, "no memory to gate with");
 	memset(gate->held_node, 0xff, gate->held_size * sizeof *gate->held_node);
 	struct rlimit files;
-	int highest = (int)gate->held_size - 1;
+	int highest = (int)gate->held_size + 2 * TIES_MAX - 1;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && (rlim_t)highest >= files.rlim_cur)
 		highest = (int)files.rlim_cur - 1;
 	int grown = dup2(gate->entry_fd, highest);
@@ -128,7 +128,8 @@ static int gate_file(struct skeleton *skeleton, pid_t me, struct place *place, u
 		close(fd);
 		return -1;
 	}
-	gate->held[number] = fd;
+	gate->shared->nodes[number].taker = skeleton->process;
+	gate->shared->nodes[number].held = fd;
 	gate->held_node[fd] = number;
 	return 0;
 }

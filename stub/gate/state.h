@@ -2,12 +2,15 @@
 #ifndef TMPRUN_GATE_STATE_H
 #define TMPRUN_GATE_STATE_H
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "gate/mode.h"
+#include "image/codec.h"
 #include "image/image.h"
 #include "image/index.h"
 #include "tree/plan.h"
@@ -15,6 +18,12 @@
 
 /* Break notices, with the descriptor in si_fd. */
 #define GATE_SIGNAL (SIGRTMIN + 1)
+/* For the main thread: a hand has something to say, or all is there. */
+#define HANDS_SIGNAL SIGUSR1
+/* For it, too: somebody is at the door. */
+#define DOOR_SIGNAL (SIGRTMIN + 2)
+/* For a guard: its filler's main thread has ended. */
+#define GUARD_SIGNAL SIGUSR2
 
 /* What is shared by the processes that fill one tree. Made in the app's process, used in the filler. */
 struct gate {
@@ -28,37 +37,74 @@ struct gate {
 	/* The filler's own. */
 	struct plan plan;
 	uint8_t *up_front;       /* a flag a node: a file that is not gated, but made in full before the app starts */
-	int *held;               /* descriptor of a gated file's lease, a node each; -1: none */
-	uint32_t *held_node;     /* the node of a descriptor */
-	uint32_t held_size;      /* length of held_node */
+	uint32_t *held_node;     /* the node of a lease's descriptor */
+	uint32_t held_size;      /* length of held_node: leases have lower numbers */
 	uint32_t gated;          /* how many files are gated */
+	int door;                /* socket at which starts that join hand over their ties */
 	struct gate_shared *shared;
-	int report;              /* pipe to the app-to-be; -1 once it may go */
 };
 
-/* Survives the death of a filler: a mapping shared with the one that takes over. */
+/* A gated file, as filler and guard see it. */
+struct gated {
+	_Atomic int held;         /* descriptor of its lease; -1: none */
+	_Atomic pid_t taker;      /* who took that lease */
+	_Atomic uint8_t complete; /* its content, mode and time are right */
+};
+
+/* Descriptors of both ends of a tie; `ours` is -1 when there is none. */
+struct tie {
+	_Atomic int ours;
+	int theirs;
+	pid_t app;
+};
+enum { TIES_MAX = 64 };
+
+/* Survives the death of a filler: a mapping shared with the one that takes over. The two have one table of descriptors, so what is
+ * said here of those is true for both. */
 struct gate_shared {
 	_Atomic uint64_t waiting_since; /* when the file was asked for that is waited for longest; 0: nobody waits */
 	_Atomic uint32_t beat;   /* moves as long as the filler is well */
 	_Atomic uint32_t done;   /* gated files with their content */
-	uint8_t complete[];      /* a flag a node: its content, mode and time are right */
+	_Atomic int report;      /* pipe to the app-to-be; -1 once it was told to go */
+	atomic_bool said;        /* it may have been told */
+	atomic_bool leaving;     /* whoever inherits has only to leave as well */
+	_Atomic int claim;       /* a descriptor by which the entry's lease may be locked; -1: none */
+	_Atomic int spare;       /* an inode under lease that is to replace one that cannot be filled; -1: none */
+	_Atomic pid_t spare_taker; /* who took that lease */
+	_Atomic uint32_t refusing; /* the node whose place it is about to take, or has taken in part; NOBODY: none */
+	_Atomic int old;         /* the descriptor of what was there */
+	_Atomic pid_t old_taker;
+	struct tie ties[TIES_MAX];
+	struct gated nodes[];
 };
+
+enum { NOBODY = UINT32_MAX };
 
 /* How far a frame is. A draft is decoded on a low priority and may be taken away by whoever needs it now. */
 enum frame_state { FRAME_TODO, FRAME_DRAFT, FRAME_BUSY, FRAME_DONE };
 
-/* How far a gated file is: nobody has opened it, somebody waits for it, it is there. */
-enum asking { UNASKED, ASKED, ANSWERED };
+/* How far a gated file is: nobody has opened it, somebody waits for it, it cannot be filled, it is there. */
+enum asking { UNASKED, ASKED, REFUSED, ANSWERED };
 
+struct filler;
+
+/* What one thread fills with. */
+struct hand {
+	struct filler *filler;
+	struct codec_state codec;
+	uint8_t *plain;
+	uint32_t cached;             /* the frame in `plain`, or HOLE */
+};
+
+/* What a filler knows. Whoever takes over has a copy, and begins anew with it: see filler_inherit. */
 struct filler {
 	struct gate *gate;
 	const struct index *index;
 	_Atomic uint8_t *frames;     /* enum frame_state each */
 
-	uint32_t *jobs;              /* segments that somebody waits for, in order; only the main thread adds */
-	uint32_t job_count;
-	atomic_uint next_job;
-	atomic_uint hands;           /* threads that serve */
+	_Atomic uint32_t *jobs;      /* a ring of segments that somebody waits for, in order; only the main thread adds */
+	uint32_t job_room;
+	_Atomic uint64_t job_count, next_job;
 	int job_tickets;             /* an eventfd that holds as many as there are jobs not yet taken */
 	_Atomic uint8_t *asked;      /* enum asking, a node each */
 	atomic_int waiting;          /* nodes that are ASKED */
@@ -68,18 +114,40 @@ struct filler {
 	uint32_t served;             /* so many of the first of them are complete */
 	uint64_t looked_at;          /* when the main thread last knew of everybody who waits */
 
+	struct hand *hands;          /* the main thread's, then those of the threads */
+	unsigned crew;               /* how many threads shall serve */
+	bool has_threads;            /* else the main thread serves */
+	atomic_uint serving;         /* how many do */
+	atomic_uint next_hand;
+	pthread_mutex_t turn;        /* whoever wants `writing` waits for it here, so that hands do not overtake the main thread */
+	pthread_rwlock_t writing;    /* shared: a hand writes; exclusive: the main thread takes a file away from all of them */
+	atomic_flag refused_busy;
+	atomic_bool refused;         /* a file is REFUSED */
+	char reason[160];            /* why the last one is */
+
 	uint32_t *order;             /* frames for the background, hot ones first */
 	uint32_t order_count, hot_frames;
 	atomic_uint next_hot, next_cold;
-	uint8_t *written;            /* a flag a segment, for frames that could be written in part only */
+	_Atomic uint8_t *written;    /* a flag a segment */
 	uint32_t *hot;
 	uint32_t hot_count;
 	_Atomic uint64_t asked_at;   /* when an open last waited, or the app began: now_us */
 	atomic_bool stopped;         /* the background has met a fault: it does no more, and files stay gated */
 
 	uint64_t look_every;         /* microseconds until it is asked again whether anybody uses the tree */
+	uint64_t patience;           /* microseconds that the kernel lets an opener wait */
+	uint64_t deadline;           /* what was set last */
 	pid_t guard;
-	int guard_pipe;
 };
+
+static inline int held(const struct gate *gate, uint32_t number)
+{
+	return atomic_load(&gate->shared->nodes[number].held);
+}
+
+static inline bool is_complete(const struct gate *gate, uint32_t number)
+{
+	return atomic_load(&gate->shared->nodes[number].complete);
+}
 
 #endif

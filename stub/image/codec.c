@@ -55,15 +55,30 @@ int codec_decode(struct codec_state *state, const struct frame *frame, size_t wh
 	return codec_plain(state, frame->codec, state->stored[which].bytes, frame->stored, plain, frame->plain, fault);
 }
 
+static int make_room(struct stored *stored, size_t size, struct fault *fault)
+{
+	if (stored->room >= size)
+		return 0;
+	free(stored->bytes);
+	stored->bytes = malloc(size);
+	stored->room = stored->bytes ? size : 0;
+	return stored->bytes ? 0 : FAILED(fault, "no memory for a frame");
+}
+
+int codec_reserve(struct codec_state *state, size_t stored, struct fault *fault)
+{
+	return make_room(&state->stored[0], stored, fault);
+}
+
+void codec_forget(struct codec_state *state)
+{
+	memset(state->decoders, 0, sizeof state->decoders);
+}
+
 static int read_stored(struct stored *stored, int fd, uint64_t offset, size_t size, struct fault *fault)
 {
-	if (stored->room < size) {
-		free(stored->bytes);
-		stored->bytes = malloc(size);
-		stored->room = stored->bytes ? size : 0;
-		if (!stored->bytes)
-			return FAILED(fault, "no memory for a frame");
-	}
+	if (make_room(stored, size, fault) < 0)
+		return -1;
 	/* A private copy, not a mapping: the file may change between the digest and the decoder, this cannot. */
 	if (read_at(fd, stored->bytes, size, offset) < 0)
 		return BAD_IMAGE(fault, errno ? reason_text(errno) : "it is cut short; download it again");

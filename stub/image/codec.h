@@ -17,6 +17,11 @@ struct codec_state {
 	} stored[2];
 };
 
+/* Have room for one frame of `stored` bytes, so that nothing needs memory later but a decoder. */
+int codec_reserve(struct codec_state *state, size_t stored, struct fault *fault);
+/* The decoders' own are not to be trusted any more: another process was at work with them when we were copied. */
+void codec_forget(struct codec_state *state);
+
 /* Read one or two frames, whose offsets count from `base` in `fd`, and check their digests. Two at once cost less than twice one. */
 int codec_fetch(struct codec_state *state, int fd, uint64_t base, const struct frame *const *frames, size_t count, struct fault *fault);
 

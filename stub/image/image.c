@@ -29,24 +29,51 @@ _Static_assert(sizeof(struct footer) == FRAME_HEAD + FOOTER_CONTENT, "layout");
 
 int image_open(struct image *image, const char *path, struct fault *fault)
 {
-	*image = (struct image){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
-	if (image->fd < 0) {
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	*image = IMAGE_CLOSED;
+	if (fd < 0) {
 		int status = errno == ENOENT || errno == ENOTDIR ? EXIT_FAILED : EXIT_CANNOT_EXECUTE;
 		return fault_set(fault, FAULT_IMAGE, status, reason_text(errno), errno == ENOENT ? "; check the name" : "", (char *)NULL);
 	}
-	if (fstat(image->fd, &image->stat) < 0)
-		return BAD_IMAGE(fault, reason_text(errno));
-	if (!S_ISREG(image->stat.st_mode))
-		return BAD_IMAGE(fault, S_ISDIR(image->stat.st_mode) ? "is a directory, not an image" : "is not a regular file");
+	return image_take(image, fd, fault);
+}
+
+int image_take(struct image *image, int fd, struct fault *fault)
+{
+	struct timespec now;
+	*image = IMAGE_CLOSED;
+	image->fd = fd;
+	if (fstat(fd, &image->stat) < 0)
+		BAD_IMAGE(fault, reason_text(errno));
+	else if (!S_ISREG(image->stat.st_mode))
+		BAD_IMAGE(fault, S_ISDIR(image->stat.st_mode) ? "is a directory, not an image" : "is not a regular file");
+	if (fault->kind != FAULT_NONE) {
+		close_fd(&image->fd);
+		return -1;
+	}
+	/* Now, before anything is read: what is old enough by the time that it has been read may have changed meanwhile. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	image->unsettled = image_too_fresh(&image->stat, now);
 	image->known_as = image->stat;
 	image->size = (uint64_t)image->stat.st_size;
 	return 0;
+}
+
+void image_transcoded(struct image *image, struct image *frames)
+{
+	frames->named = image->fd;
+	frames->known_as = image->known_as;
+	frames->unsettled = image->unsettled;
+	index_free(&image->index);
+	*image = *frames;
+	*frames = IMAGE_CLOSED;
 }
 
 void image_close(struct image *image)
 {
 	index_free(&image->index);
 	close_fd(&image->fd);
+	close_fd(&image->named);
 }
 
 void image_identity(const struct stat *stat, char out[IDENTITY_SIZE])
@@ -60,24 +87,35 @@ void image_identity(const struct stat *stat, char out[IDENTITY_SIZE])
 	join(out, IDENTITY_SIZE, dev, "-", ino, "-", size, "-", mtime, "-", ctime, (char *)NULL);
 }
 
-bool image_too_fresh(const struct stat *stat)
+/* File times move in ticks of up to 10 ms: a write in the same tick would leave them as they are. A file system whose times are
+ * whole seconds (ext4 with inodes of 128 bytes; two of them: FAT) shows no fraction, and then a tick is that long. */
+enum { TICK_MS = 50, COARSE_TICK_MS = 2000 };
+
+bool image_too_fresh(const struct stat *stat, struct timespec now)
 {
-	/* File times move in ticks of up to 10 ms: a write in the same tick would leave them as they are. */
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
 	int64_t age = (int64_t)(now.tv_sec - stat->st_ctim.tv_sec) * 1000 + (now.tv_nsec - stat->st_ctim.tv_nsec) / 1000000;
-	return age >= 0 && age < 50;
+	return age >= 0 && age < (stat->st_ctim.tv_nsec ? TICK_MS : COARSE_TICK_MS);
+}
+
+static bool same_identity(const struct stat *left, const struct stat *right)
+{
+	char before[IDENTITY_SIZE], after[IDENTITY_SIZE];
+	image_identity(left, before);
+	image_identity(right, after);
+	return strcmp(before, after) == 0;
 }
 
 bool image_unchanged(const struct image *image)
 {
 	struct stat current;
-	char before[IDENTITY_SIZE], after[IDENTITY_SIZE];
-	if (fstat(image->fd, &current) < 0)
-		return false;
-	image_identity(&image->stat, before);
-	image_identity(&current, after);
-	return strcmp(before, after) == 0;
+	return fstat(image->fd, &current) == 0 && same_identity(&image->stat, &current);
+}
+
+bool image_is_settled(const struct image *image, const char *path)
+{
+	struct stat opened, there;
+	return !image->unsettled && fstat(image->named >= 0 ? image->named : image->fd, &opened) == 0 &&
+	       same_identity(&opened, &image->known_as) && stat(path, &there) == 0 && same_identity(&there, &image->known_as);
 }
 
 static int load_table(struct image *image, const struct footer *footer, struct fault *fault)

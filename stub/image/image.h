@@ -5,31 +5,44 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/fault.h"
 #include "image/index.h"
 
 struct image {
-	int fd;
+	int fd; /* where the frames lie */
 	uint64_t size;
 	uint64_t base; /* where frame offsets count from */
 	struct stat stat;
-	struct stat known_as; /* the file that the user named: another one when this is its transcoded form */
+	int named;            /* the file that the user named, when it is another one: this is its transcoded form; or -1 */
+	struct stat known_as; /* what the named file was at the first look */
+	bool unsettled;       /* it may change, or has, without `known_as` showing it: nothing is to be remembered of it */
 	struct index index;
 };
+
+#define IMAGE_CLOSED ((struct image){.fd = -1, .named = -1})
 
 /* Room for DEV-INO-SIZE-MTIME-CTIME: five hex numbers of at most 16 digits. */
 enum { IDENTITY_SIZE = 5 * 17 };
 
+/* Open the image at `path`; or take the open file `fd`, which is closed with the image, or at once when it is none. From here on
+ * the file is this descriptor, and its name is not resolved again. */
 int image_open(struct image *image, const char *path, struct fault *fault);
+int image_take(struct image *image, int fd, struct fault *fault);
+/* `image` gets its frames, and its index if there is one, from `frames`, and stays known as the file that it is. */
+void image_transcoded(struct image *image, struct image *frames);
 void image_close(struct image *image);
 
 /* The file's identity as docs/store.md has it. */
 void image_identity(const struct stat *stat, char out[IDENTITY_SIZE]);
-/* Whether the file could still change without its times showing it. */
-bool image_too_fresh(const struct stat *stat);
-/* Whether the file is still the one that was opened, unchanged. */
+/* Whether the file could still change without its times showing it (docs/store.md, "Layout"). */
+bool image_too_fresh(const struct stat *stat, struct timespec now);
+/* Whether the frames' file is still the one that was opened, unchanged. */
 bool image_unchanged(const struct image *image);
+/* Whether something may be remembered of the named file, which `path` led to: it is still what it was at the first look, and so
+ * is what `path` leads to. */
+bool image_is_settled(const struct image *image, const char *path);
 
 /* Look for a bundle's footer: 1 and the index loaded, 0 when there is none, -1 when it is damaged. */
 int image_load_bundle(struct image *image, struct fault *fault);

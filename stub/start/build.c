@@ -29,22 +29,6 @@
 
 enum { WAIT_NOTICE_S = 1, WAIT_END_S = 30, ORPHAN_AGE_S = 10 };
 
-/* Remember which tree the file has on a machine with these stamps, unless the file could change without its identity showing
- * it. */
-static void record_identity(const struct shelves *shelves, const struct image *image, const char *key, const char *stamps)
-{
-	if (image_too_fresh(&image->known_as))
-		return;
-	char identity[IDENTITY_SIZE], name[NAME_SIZE], text[KEY_LENGTH + STAMPS_SIZE];
-	image_identity(&image->known_as, identity);
-	join(text, sizeof text, key, stamps, (char *)NULL);
-	if (symlinkat(text, shelves->id, identity) == 0 || errno != EEXIST)
-		return;
-	fresh_name(name, key);
-	if (symlinkat(text, shelves->stage, name) == 0 && renameat(shelves->stage, name, shelves->id, identity) < 0)
-		unlinkat(shelves->stage, name, 0);
-}
-
 static void on_alarm(int signal)
 {
 	(void)signal; /* only to interrupt flock */
@@ -124,6 +108,25 @@ struct building {
 	char key[KEY_LENGTH + 1];  /* the entry's name */
 	struct retarget retarget;
 };
+
+/* Remember which tree the file has on a machine with these stamps, unless the file could change without its identity showing
+ * it. */
+static void record_identity(const struct building *building, const char *stamps)
+{
+	const struct shelves *shelves = building->shelves;
+	const struct image *image = building->image;
+	const char *key = building->key;
+	if (!image_is_settled(image, building->request->path))
+		return;
+	char identity[IDENTITY_SIZE], name[NAME_SIZE], text[KEY_LENGTH + STAMPS_SIZE];
+	image_identity(&image->known_as, identity);
+	join(text, sizeof text, key, stamps, (char *)NULL);
+	if (symlinkat(text, shelves->id, identity) == 0 || errno != EEXIST)
+		return;
+	fresh_name(name, key);
+	if (symlinkat(text, shelves->stage, name) == 0 && renameat(shelves->stage, name, shelves->id, identity) < 0)
+		unlinkat(shelves->stage, name, 0);
+}
 
 static struct tree tree_of(const struct building *building, int root)
 {
@@ -266,6 +269,8 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (attempt && !unlocked)
 			clear_the_way(building); /* whoever was to fill it is gone already */
+		if (attempt)
+			building->mode = FILL_EAGER;
 		if (build_best(building, fault) < 0)
 			return -1;
 		if (entry_take(building->root, shelves->tree, key, entry))
@@ -298,6 +303,6 @@ int build_provide(const struct request *request, const struct root *root, const 
 		return -1;
 	entry->bare = stamps_lack(stamps);
 	retarget_stamp(&building.retarget, stamps);
-	record_identity(&shelves, image, building.key, stamps);
+	record_identity(&building, stamps);
 	return 0;
 }

@@ -113,7 +113,7 @@ static int into(const struct image *image, const char *directory, const uint8_t 
 
 int extract(const struct request *request, const char *directory, char **patterns, int count, struct fault *fault)
 {
-	CLEANUP(image_close) struct image image = {.fd = -1};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	CLEANUP(free_pointer) uint8_t *wanted = NULL;
 	bool any = count <= 0;
 	if (request_load(request, &image, fault) < 0)
@@ -131,6 +131,6 @@ int extract(const struct request *request, const char *directory, char **pattern
 
 int extract_list(const struct request *request, struct fault *fault)
 {
-	CLEANUP(image_close) struct image image = {.fd = -1};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	return request_load(request, &image, fault) < 0 ? -1 : print_paths(&image.index, NULL, "", fault);
 }

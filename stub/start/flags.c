@@ -42,21 +42,21 @@ static int make_portable(const struct request *request, const char *what, struct
 
 static int print_offset(const struct request *request, struct fault *fault)
 {
-	CLEANUP(image_close) struct image image = {.fd = -1};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	char number[24];
-	if (image_open(&image, request->path, fault) < 0)
+	if (request_open(request, &image, fault) < 0)
 		return -1;
 	int bundle = image_load_bundle(&image, fault);
 	if (bundle <= 0)
-		return bundle < 0 ? -1 : request->tell(request, "offset", fault);
+		return bundle < 0 ? -1 : request->tell(request, image.fd, "offset", fault);
 	return print(decimal(number, image.base), fault) < 0 ? -1 : print("\n", fault);
 }
 
 /* The tree stays leased, and so in the store, as long as we live. */
 static int mount(const struct request *request, struct fault *fault)
 {
-	CLEANUP(image_close) struct image image = {.fd = -1};
-	CLEANUP(entry_release) struct entry entry = {.lease = -1};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
+	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
 	if (provide(request, &image, &entry, fault) < 0)
 		return -1;
 	image_close(&image);
@@ -82,9 +82,9 @@ static int act(struct request *request, const char *flag, struct fault *fault)
 	if (strcmp(flag, "extract") == 0)
 		return extract(request, "squashfs-root", request->count > 1 ? request->arguments + 1 : NULL, request->count - 1, fault);
 	if (strcmp(flag, "updateinformation") == 0 || strcmp(flag, "updateinfo") == 0)
-		return request->tell(request, "updateinformation", fault);
+		return request->tell(request, -1, "updateinformation", fault);
 	if (strcmp(flag, "signature") == 0)
-		return request->tell(request, "signature", fault);
+		return request->tell(request, -1, "signature", fault);
 	if (strncmp(flag, portable, sizeof portable - 1) == 0) {
 		static const char *const kinds[] = {"home", "config", "share", "cache"};
 		for (size_t i = 0; i < COUNT(kinds); i++)

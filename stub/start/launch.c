@@ -1,9 +1,11 @@
 #define _GNU_SOURCE
 #include "start/launch.h"
 
+#include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "start/portable.h"
+#include "store/tie.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,6 +63,15 @@ static int exec_fault(const char *program, struct fault *fault)
 			 reason == E2BIG ? "arguments and environment are too long" : reason_text(reason), (char *)NULL);
 }
 
+/* A copy that the app inherits, with that number or the next free one. */
+static int pass_on(int fd, int number, struct fault *fault)
+{
+	int passed = fcntl(fd, F_DUPFD, number);
+	if (passed < 0)
+		passed = fcntl(fd, F_DUPFD, STDERR_FILENO + 1); /* the caller's limit is lower than that number */
+	return passed < 0 ? FAILED(fault, "no descriptor left for what the app inherits: ", reason_text(errno)) : passed;
+}
+
 int launch(const struct launch *launch, struct fault *fault)
 {
 	char program[PATH_MAX + 8];
@@ -71,14 +82,12 @@ int launch(const struct launch *launch, struct fault *fault)
 	argv[0] = typed;
 	memcpy(argv + 1, launch->arguments, (size_t)launch->count * sizeof *argv);
 	set_environment(launch);
-	int lease = fcntl(launch->lease, F_DUPFD, LEASE_FD);
-	if (lease < 0)
-		lease = fcntl(launch->lease, F_DUPFD, STDERR_FILENO + 1); /* the caller's limit is lower than that number */
-	if (lease < 0)
-		return FAILED(fault, "no descriptor left for the lease: ", reason_text(errno));
-	execv(program, argv);
-	exec_fault(program, fault);
-	close(lease);
+	CLEANUP(close_fd) int lease = pass_on(launch->lease, LEASE_FD, fault);
+	CLEANUP(close_fd) int tie = launch->tie < 0 || lease < 0 ? -1 : pass_on(launch->tie, TIE_FD, fault);
+	if (lease >= 0 && (launch->tie < 0 || (tie >= 0 && tie_pull(tie, fault) == 0))) {
+		execv(program, argv);
+		exec_fault(program, fault);
+	}
 	free(typed);
 	return -1;
 }

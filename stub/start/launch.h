@@ -1,4 +1,4 @@
-/* Become the app: its environment, its argv, its signals, and one descriptor of ours, the lease. */
+/* Become the app: its environment, its argv, its signals, and what it inherits of ours: the lease, and a tie while its files are being filled. */
 #ifndef TMPRUN_START_LAUNCH_H
 #define TMPRUN_START_LAUNCH_H
 
@@ -7,16 +7,17 @@
 #include "base/environment.h"
 #include "base/fault.h"
 
-enum { LEASE_FD = 60 }; /* out of the way of LISTEN_FDS and shells, yet in a process's first 64: no larger table is needed */
+enum { LEASE_FD = 60, TIE_FD }; /* out of the way of LISTEN_FDS and shells, yet in a process's first 64: no larger table is needed */
 
 struct launch {
 	const struct environment *environment; /* as it was when we were started */
 	const char *image; /* absolute path of the original file */
 	const char *typed; /* as the user wrote it: ARGV0 and AppRun's argv[0] */
-	const char *tree;  /* the AppDir */
+	const char *tree; /* the AppDir */
 	int lease;
-	bool bare;         /* the machine lacks an interpreter that the image brings */
-	char **arguments;  /* behind argv[0], NULL at the end */
+	int tie; /* or -1 */
+	bool bare; /* the machine lacks an interpreter that the image brings */
+	char **arguments; /* behind argv[0], NULL at the end */
 	int count;
 };
 

@@ -25,7 +25,9 @@ static const struct option options[] = {
 	{"--into", TEXT, offsetof(struct request, directory), false, true},
 	{"--tree", TEXT, offsetof(struct request, directory), false, false}, /* --into, as verify calls it */
 	{"--index-fd", NUMBER, offsetof(struct request, index_fd), false, false},
-	{"--image", TEXT, offsetof(struct request, frames), false, false},
+	{"--image-fd", NUMBER, offsetof(struct request, image_fd), false, false},
+	{"--frames-fd", NUMBER, offsetof(struct request, frames_fd), false, false},
+	{"--read-as", TEXT, offsetof(struct request, read_as), false, false},
 	{"--signals", TEXT, offsetof(struct request, signals), false, false},
 	{"--again", FLAG, offsetof(struct request, again), false, false},
 };

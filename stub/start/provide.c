@@ -63,7 +63,7 @@ int provide(const struct request *request, struct image *image, struct entry *en
 {
 	struct roots roots;
 	roots_list(&roots, &request->environment, request->store, request->extract_and_run);
-	if (image_open(image, request->path, fault) < 0)
+	if (request_open(request, image, fault) < 0)
 		return -1;
 	if (!request->verify && find_warm(image, &roots, entry))
 		return 0;

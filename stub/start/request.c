@@ -4,7 +4,6 @@
 #include "base/text.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 int request_report(const struct request *request, const struct fault *fault)
 {
@@ -26,17 +25,29 @@ static int load(const struct request *request, struct image *image, struct fault
 
 int request_load_opened(const struct request *request, struct image *image, struct fault *fault)
 {
-	if (request->frames) {
-		struct stat named = image->stat;
-		image_close(image);
-		if (image_open(image, request->frames, fault) < 0)
+	if (request->frames_fd >= 0) {
+		struct image frames;
+		if (image_take(&frames, request->frames_fd, fault) < 0)
 			return -1;
-		image->known_as = named;
+		image_transcoded(image, &frames);
 	}
 	return load(request, image, fault);
 }
 
+int request_open(const struct request *request, struct image *image, struct fault *fault)
+{
+	char identity[IDENTITY_SIZE];
+	if (request->image_fd < 0)
+		return image_open(image, request->path, fault);
+	if (image_take(image, request->image_fd, fault) < 0)
+		return -1;
+	image_identity(&image->known_as, identity);
+	if (!request->read_as || strcmp(request->read_as, identity) != 0)
+		image->unsettled = true; /* what we were told of it may be of an earlier state */
+	return 0;
+}
+
 int request_load(const struct request *request, struct image *image, struct fault *fault)
 {
-	return image_open(image, request->path, fault) < 0 ? -1 : request_load_opened(request, image, fault);
+	return request_open(request, image, fault) < 0 ? -1 : request_load_opened(request, image, fault);
 }

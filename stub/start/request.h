@@ -16,8 +16,10 @@ struct request {
 	char shown[PATH_MAX];  /* its absolute path: APPIMAGE */
 	char **arguments;      /* the app's, behind argv[0] */
 	int count;
+	int image_fd;          /* the image, when whoever started us has it open; or -1 */
 	int index_fd;          /* a foreign image's index, or -1 */
-	const char *frames;    /* the file that the frames lie in, when it is another one; or NULL */
+	int frames_fd;         /* the file that the frames lie in, when it is another one; or -1 */
+	const char *read_as;   /* the identity that the image had when it was read, if that may be remembered; or NULL */
 	const char *store;     /* --store, or NULL */
 	const char *fill;      /* --fill, or NULL */
 	const char *directory; /* where an extraction goes, or NULL */
@@ -34,11 +36,16 @@ struct request {
 	/* Whether the tree in that directory is what the image says; only with `verify`. */
 	bool (*same)(const struct image *image, const char *tree);
 	/* Prints what a --appimage-* flag asks that stands in no index: "updateinformation", "signature", or the "offset" of a payload
-	 * that is no bundle's. 0, or -1. */
-	int (*tell)(const struct request *request, const char *what, struct fault *fault);
+	 * that is no bundle's; of the open file `fd`, or with -1 of what the path leads to. 0, or -1. */
+	int (*tell)(const struct request *request, int fd, const char *what, struct fault *fault);
 };
 
-/* Open the image and load its index, wherever that comes from. */
+/* The parts of a request for nothing: no file is open yet. */
+#define REQUEST_OPENS .image_fd = -1, .index_fd = -1, .frames_fd = -1
+
+/* Open the image: the descriptor that we were given, or what the path leads to. */
+int request_open(const struct request *request, struct image *image, struct fault *fault);
+/* Open it and load its index, wherever that comes from. */
 int request_load(const struct request *request, struct image *image, struct fault *fault);
 /* The same for an image that is open. */
 int request_load_opened(const struct request *request, struct image *image, struct fault *fault);

@@ -11,8 +11,8 @@
 
 static int run(const struct request *request, struct fault *fault)
 {
-	CLEANUP(image_close) struct image image = {.fd = -1};
-	CLEANUP(entry_release) struct entry entry = {.lease = -1};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
+	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
 	if (provide(request, &image, &entry, fault) < 0)
 		return -1;
 	char identity[IDENTITY_SIZE];
@@ -23,6 +23,7 @@ static int run(const struct request *request, struct fault *fault)
 			     .typed = request->typed,
 			     .tree = entry.tree,
 			     .lease = entry.lease,
+			     .tie = entry.tie,
 			     .bare = entry.bare,
 			     .arguments = request->arguments,
 			     .count = request->count};

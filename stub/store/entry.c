@@ -6,6 +6,7 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "store/tie.h"
 #include "store/watch.h"
 #include "tree/interpreters.h"
 #include "tree/remove.h"
@@ -50,8 +51,10 @@ int entry_take(const struct root *root, int trees, const char *key, struct entry
 	if (lease < 0 || fstatat(trees, key, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != opened.st_ino ||
 	    named.st_dev != opened.st_dev)
 		return 0;
-	/* Complete and untouched; or being filled, when every open waits for its own file. */
-	if (!watch_holds(entry_fd) && !entry_is_filling(entry_fd)) {
+	/* Complete and untouched; or being filled, when every open waits for its own file. Who filled it may have left meanwhile,
+	 * since it is complete. */
+	CLEANUP(close_fd) int tie = -1;
+	if (!watch_holds(entry_fd) && (!entry_is_filling(entry_fd) || tie_make(entry_fd, &tie) < 0) && !watch_holds(entry_fd)) {
 		debug_log("the tree in ", root->path, " is not as it was published", (char *)NULL);
 		return 0;
 	}
@@ -59,7 +62,8 @@ int entry_take(const struct root *root, int trees, const char *key, struct entry
 		return 0;
 	futimens(lease, NULL); /* its last use, for prune */
 	taken->lease = lease;
-	lease = -1;
+	taken->tie = tie;
+	lease = tie = -1;
 	return 1;
 }
 
@@ -249,4 +253,5 @@ void entry_remove(int entry_fd, const char *key)
 void entry_release(struct entry *entry)
 {
 	close_fd(&entry->lease);
+	close_fd(&entry->tie);
 }

@@ -13,6 +13,7 @@
 struct entry {
 	char tree[PATH_MAX]; /* absolute path of the AppDir */
 	int lease;           /* shared lock; inherited by the app */
+	int tie;             /* to those who fill it; -1: it is complete, or they have none left; inherited by the app */
 	bool bare;           /* the machine has nothing at the path of an interpreter that the image brings */
 };
 

@@ -121,9 +121,11 @@ ssize_t layout_read_known(int root, const char *identity, char *out, size_t size
 	return read_link(root, VERSION "/" KNOWN, identity, out, size);
 }
 
-bool layout_image(const char *root, const char *name, char out[PATH_MAX])
+int layout_open_image(int root, const char *name)
 {
-	return join(out, PATH_MAX, root, "/" VERSION "/" IMAGE "/", name, (char *)NULL);
+	char path[NAME_SIZE + 16];
+	join(path, sizeof path, VERSION "/" IMAGE "/", name, (char *)NULL);
+	return openat(root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
 void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX])

@@ -20,6 +20,7 @@ enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1 };
 #define ENTRY_LEASE "lease"
 #define ENTRY_WATCH "watch"
 #define ENTRY_FILLER "filler"
+#define ENTRY_DOOR "door"
 
 /* The shelves that a build uses, as descriptors. */
 struct shelves {
@@ -51,9 +52,9 @@ int layout_open_trash(int trees);
 /* The file that is locked by whoever builds the entry with that key, beside an open shelf of trees; made when missing. */
 int layout_open_lock(int trees, const char *key);
 
-/* In the disk cache: the name of what is known about a foreign image, likewise; and that thing's path. */
+/* In the disk cache: the name of what is known about a foreign image, likewise; and that thing, opened to be read, or -1. */
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size);
-bool layout_image(const char *root, const char *name, char out[PATH_MAX]);
+int layout_open_image(int root, const char *name);
 
 /* Where the start-up trace of the image with this key is kept; "" when there is no place for it. */
 void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX]);

@@ -25,7 +25,7 @@ def is_fault(label: str) -> bool:
     return label.startswith(("kill -9", "freezer: all of", "cleaner:"))
 
 
-# --- Prune (tmprun/eviction.py) --------------------------------------------------------------------------------------
+# --- Prune (tmprun/store/eviction.py) --------------------------------------------------------------------------------
 
 
 def prune_steps(config: Config, world: World) -> Steps:

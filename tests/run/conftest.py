@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -15,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from apps import SETTLED, App, compile_probe, packed, probe_appdir, write
-from gating import Gated, compile_reader, gated_bundle, gated_image
-from harness import Harness, engine, remove
-from surroundings import require_root
-from tmprun_bench.installation import lay_out
+from kit.apps import SETTLED, App, compile_probe, packed, probe_appdir, write
+from kit.gating import Gated, compile_reader, gated_bundle, gated_image
+from kit.harness import Harness, engine, remove
+from kit.surroundings import require_root
+from tmprun_bench.measure.installation import lay_out
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -41,10 +40,11 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def door(request: pytest.FixtureRequest) -> Path:
-    """The front door."""
+def door(request: pytest.FixtureRequest, shared: Path) -> Path:
+    """The front door, and the stub beside it, where every user can start them: others may be kept out of a checkout."""
     directory = request.config.getoption("--engine")
-    return Path(directory).resolve() / "tmprun" if directory else engine("tmprun")
+    folder = Path(directory).resolve() if directory else engine("tmprun").parent
+    return Path(shutil.copytree(folder, shared / "engine")) / "tmprun"
 
 
 @pytest.fixture(scope="session")
@@ -87,26 +87,14 @@ def shared() -> Iterator[Path]:
     shutil.rmtree(base)
 
 
-def hatchling(target: str, source: Path, into: Path) -> Path:
-    """Build the sdist or the wheel of `source`, for this machine alone to be quick; returns the file."""
-    environment = os.environ | {"TMPRUN_ENGINE_ARCHES": os.uname().machine}
-    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", into]
-    subprocess.run(command, cwd=source, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return next(into.glob("*.whl" if target == "wheel" else "*.tar.gz"))
-
-
 @pytest.fixture(scope="session")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hatchling("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
-
-
-@pytest.fixture(scope="session")
-def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the sdist, as pip would."""
-    folder = tmp_path_factory.mktemp("wheel")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder)
-    return hatchling("wheel", folder / sdist.name.removesuffix(".tar.gz"), folder)
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This tree's wheel for this machine."""
+    into = tmp_path_factory.mktemp("wheel")
+    environment = {name: value for name, value in os.environ.items() if name != "TMPRUN_ENGINE_ARCHES"}
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", into]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return next(into.glob("*.whl"))
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from packing import script
-from store_layout import store_in_memory
+from kit.packing import script
+from kit.store_layout import store_in_memory
 
-from tmprun import stubs
-from tmprun.store import Root
+from tmprun.engine import programs
+from tmprun.store.shelves import Root
 
 STUB_SOURCE = '__attribute__((section(".upd_info"), used)) const char update[1024]; void _start(void) { for (;;); }'
 
@@ -29,10 +29,10 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def engine(stub: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stubs for all machines, and no SOURCE_DATE_EPOCH unless a test sets one."""
     folder = tmp_path / "engine"
-    for machine in stubs.MACHINES:
+    for machine in programs.MACHINES:
         (folder / machine).mkdir(parents=True)
         (folder / machine / "stub").write_bytes(stub)
-    monkeypatch.setattr(stubs, "ENGINE", folder)
+    monkeypatch.setattr(programs, "ENGINE", str(folder))
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     return folder
 

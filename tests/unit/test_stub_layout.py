@@ -78,7 +78,7 @@ def test_an_arrow_up_and_a_circle_would_be_seen() -> None:
     files["base/text.c"] += '\n#include "gate/state.h"\n'
     assert upward(files) == ["base/text.c includes gate/state.h"]
     files = sources()
-    files["gate/give_up.c"] += '\n#include "gate/hands.h"\n'
+    files["gate/hands.c"] += '\n#include "gate/refuse.h"\n'
     assert upward(files) == []
     with pytest.raises(ValueError, match="cycle"):
         TopologicalSorter(units(files)).prepare()

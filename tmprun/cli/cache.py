@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from tmprun import known, store, usage
-from tmprun.audit import Finding, audit
 from tmprun.cli.output import complain, say, say_json, say_raw
 from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, table
-from tmprun.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory, default_shares
-from tmprun.prune import prune as prune_stores
-from tmprun.store import Entry, KnownImage
-from tmprun.verbs import build, roots
+from tmprun.report.audit import Finding, audit
+from tmprun.start.ask_engine import build, roots
+from tmprun.store import entries as store
+from tmprun.store import layout, usage
+from tmprun.store.entries import Entry, KnownImage
+from tmprun.store.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory, default_shares
+from tmprun.store.prune import prune as prune_stores
 
 DAMAGED = 1
 SHORT = 12  # so much of a key tells it from the others
@@ -39,7 +40,7 @@ def list_command(as_json: Json = False) -> None:
     """List the unpacked images, and what is remembered about others."""
     view, now = usage.look(), time.time()
     entries = store.entries(roots())
-    images = store.known_images(known.place())
+    images = store.known_images(layout.cache())
     if as_json:
         facts = [{**_facts(entry), "in_use": entry.locked or view.uses(entry.key)} for entry in entries]
         say_json({"entries": facts, "images": [_facts(image) for image in images]})

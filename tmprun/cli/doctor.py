@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tmprun import __version__, host
+from tmprun import __version__
 from tmprun.cli.output import say, say_json
+from tmprun.engine import programs
+from tmprun.engine.programs import stubs
 from tmprun.errors import EngineFailed, TmprunError
-from tmprun.handover import front_door
-from tmprun.host import Host
+from tmprun.host import look as host
+from tmprun.host.look import Host
 from tmprun.human import one_line, size_text, table
-from tmprun.store import Root
-from tmprun.stubs import ENGINE
-from tmprun.verbs import roots
+from tmprun.start.ask_engine import roots
+from tmprun.store.shelves import Root
 
 CANNOT_START = 1
 
@@ -45,11 +45,11 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 def _engine() -> tuple[dict[str, Any], str]:
     """The engine's programs, and what is wrong with them."""
-    stubs = sorted(path.parent.name for path in Path(ENGINE).glob("*/stub"))
+    found = stubs()
     try:
-        return {"door": front_door(), "stubs": stubs}, ""
+        return {"door": programs.door(), "stubs": found}, ""
     except TmprunError as error:
-        return {"door": None, "stubs": stubs}, str(error)
+        return {"door": None, "stubs": found}, str(error)
 
 
 def _roots() -> list[Root]:

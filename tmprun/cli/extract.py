@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tmprun import verbs
 from tmprun.cli.output import say_json
+from tmprun.start import ask_engine as verbs
 
 
 def extract(

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from tmprun import info as looking
-from tmprun import store
 from tmprun.cli.output import say, say_json
 from tmprun.human import one_line, size_text, table
-from tmprun.info import Contents, Info
-from tmprun.start_trace import Start
-from tmprun.verbs import roots
+from tmprun.report import info as looking
+from tmprun.report.info import Contents, Info
+from tmprun.start.ask_engine import roots
+from tmprun.store import entries as store
+from tmprun.store.traces import Start
 
 
 def info(

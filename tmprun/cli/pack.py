@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from tmprun import pack as packing
 from tmprun.cli.output import complain, say
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, size_text
-from tmprun.pack_trace import Trace
-from tmprun.pack_trace import trace as run_traced
+from tmprun.pack import pack as packing
+from tmprun.pack.trace import Trace
+from tmprun.pack.trace import trace as run_traced
 
 
 def pack(

@@ -1,1 +1,1 @@
-"""Formats of foreign images: one file a format, each reads tables and makes a tree of `tmprun.index.Node` of them."""
+"""Formats of foreign images: one file a format, each reads tables and makes a tree of index nodes of them."""

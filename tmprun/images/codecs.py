@@ -7,7 +7,7 @@ when an image needs them: each costs milliseconds, and most starts need one.
 from __future__ import annotations
 
 from tmprun.errors import BadImage, UnsupportedImage
-from tmprun.index import CODEC_ZLIB, CODEC_ZSTD
+from tmprun.index.rules import CODEC_ZLIB, CODEC_ZSTD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

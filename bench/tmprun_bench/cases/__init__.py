@@ -31,8 +31,8 @@ from tmprun_bench.cases.start import start
 from tmprun_bench.cases.stat_storm import stat_storm
 from tmprun_bench.cases.warm_start import warm_start
 from tmprun_bench.cases.xz_start import xz_start
-from tmprun_bench.context import Context
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.results import Result
 
 Case = Callable[[Context], Result]
 

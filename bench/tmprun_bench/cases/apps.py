@@ -7,10 +7,10 @@ made anew; extract-and-run always extracts. See METHODOLOGY.md.
 from __future__ import annotations
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import git, libreoffice, neovim, node, peers, python_numpy
-from tmprun_bench.harness import measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 11
 LONG_ROUNDS = 7  # of what takes a second and more in each way

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tmprun_bench.cases.extract import build
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, libreoffice
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.images import bundled, frames
-from tmprun_bench.decoder import zstd
 from tmprun_bench.errors import WrongAnswer
-from tmprun_bench.harness import Subject, measure
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.decoder import zstd
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Result
+from tmprun_bench.measure.trees import digest
 from tmprun_bench.programs import compiled
-from tmprun_bench.results import Result
-from tmprun_bench.trees import digest
 
 ROUNDS = 11
 MUST = 1.5

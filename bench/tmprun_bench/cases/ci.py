@@ -20,14 +20,14 @@ from dataclasses import replace
 from tmprun_bench import subjects
 from tmprun_bench.cases.extract import build, by_unsquashfs
 from tmprun_bench.cases.warm_start import ways_of_exit0
-from tmprun_bench.context import Context
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.images import append_squashfs, squashfs_options, type2
 from tmprun_bench.corpora.synthetic import synthetic
-from tmprun_bench.harness import measure
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Result
+from tmprun_bench.measure.trees import digest
 from tmprun_bench.programs import compiled
-from tmprun_bench.results import Result
-from tmprun_bench.trees import digest
 
 ROUNDS, WARM_ROUNDS = 21, 200
 FILES, SIZE, READS = 400, 20_000_000, (7, 111, 333)

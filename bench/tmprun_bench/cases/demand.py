@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, libreoffice, python_numpy
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.cache import remove, walk_files
 from tmprun_bench.corpora.synthetic import checksum
 from tmprun_bench.errors import BenchError, WrongAnswer
-from tmprun_bench.harness import Measurement, Subject, measure
-from tmprun_bench.results import Comparison, Result
-from tmprun_bench.summary import Estimate
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Measurement, Subject, measure
+from tmprun_bench.measure.results import Comparison, Result
+from tmprun_bench.measure.summary import Estimate
 
 MEMORY_ROUNDS = 3
 MEMORY_MUST = 1.10

@@ -12,12 +12,12 @@ import os
 from pathlib import Path
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue
 from tmprun_bench.corpora.images import offset, type2
-from tmprun_bench.harness import Subject, measure
-from tmprun_bench.results import Result
-from tmprun_bench.trees import digest, same_tree
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Result
+from tmprun_bench.measure.trees import digest, same_tree
 
 ROUNDS = 11
 LIMITS = {"zstd": 0.6, "gzip": 0.5}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from tmprun_bench import subjects
 from tmprun_bench.cases.reading import measure_reading
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, peers, synthetic, worker
-from tmprun_bench.harness import measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 11
 WHICH = 503

@@ -17,13 +17,13 @@ import subprocess
 import time
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, libreoffice, linuxdeploy, node
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.cache import remove
 from tmprun_bench.corpora.images import type2
-from tmprun_bench.harness import measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 7
 LARGE = 100_000_000  # bytes, from which half the time is the limit

@@ -12,11 +12,11 @@ end is timed.
 from __future__ import annotations
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, libreoffice, neovim, peers, python_numpy
 from tmprun_bench.corpora.app import App
-from tmprun_bench.harness import Subject, measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 15
 PLAIN = "plain AppDir on tmpfs"

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tmprun
-from tmprun.importer import compile_image
-from tmprun.index import key_of
-from tmprun_bench.context import Context
+from tmprun.index.nodes import key_of
+from tmprun.start.importer import compile_image
 from tmprun_bench.corpora import catalogue
 from tmprun_bench.corpora.cache import describe
 from tmprun_bench.corpora.images import type2
 from tmprun_bench.errors import WrongAnswer
-from tmprun_bench.harness import Subject, measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 11
 LIMITS = {10_000: 0.5, 100_000: 4.0}  # seconds
@@ -28,8 +28,8 @@ LIBRARY = Path(tmprun.__file__).parents[1]  # where the package lies
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from tmprun.importer import compile_image
-from tmprun.index import key_of
+from tmprun.start.importer import compile_image
+from tmprun.index.nodes import (key_of)
 print(key_of(compile_image(sys.argv[2]).table))
 """
 

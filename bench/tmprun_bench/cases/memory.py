@@ -11,12 +11,12 @@ alike; so the sum, which is compared, is too large for both. Between two looks 1
 from __future__ import annotations
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import libreoffice, neovim, peers, python_numpy
 from tmprun_bench.corpora.app import App
-from tmprun_bench.harness import Series, Subject, measure
-from tmprun_bench.results import Comparison, Result
-from tmprun_bench.summary import Estimate
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Series, Subject, measure
+from tmprun_bench.measure.results import Comparison, Result
+from tmprun_bench.measure.summary import Estimate
 
 ROUNDS = 5
 OURS = tuple(f"bundle, cold, {fill}" for fill in subjects.FILLS)

@@ -6,9 +6,9 @@ See cases/reading.py for what is timed.
 from __future__ import annotations
 
 from tmprun_bench.cases.reading import measure_reading
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import worker
-from tmprun_bench.results import Amount, Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.results import Amount, Result
 
 
 def mmap_library(context: Context) -> Result:

@@ -24,13 +24,13 @@ from pathlib import Path
 
 from tmprun_bench import subjects
 from tmprun_bench.cases.reading import measure_reading
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, peers, worker
 from tmprun_bench.corpora.app import App, prints
 from tmprun_bench.corpora.cache import describe, walk_files
 from tmprun_bench.errors import WrongAnswer
-from tmprun_bench.harness import measure
-from tmprun_bench.results import Amount, Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Amount, Result
 
 # What differs between a mount, an entry of the store and an AppDir is owner, write bits and times of directories.
 SAME = "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=a-w --mtime=@0 -cf - . | sha256sum"

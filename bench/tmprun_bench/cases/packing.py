@@ -14,16 +14,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import erofs, neovim, node, peers, tarball
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.cache import describe, remove
 from tmprun_bench.corpora.images import squashfs_options
 from tmprun_bench.errors import WrongAnswer
-from tmprun_bench.harness import Subject, measure
-from tmprun_bench.results import Amount, Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Amount, Result
+from tmprun_bench.measure.trees import digest
 from tmprun_bench.subjects.parts import missing, skipped
-from tmprun_bench.trees import digest
 
 ROUNDS, LONG_ROUNDS = 11, 3
 OURS = "tmprun pack"

@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import node, peers
 from tmprun_bench.corpora.app import App, prints
-from tmprun_bench.harness import Subject, measure
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Result
 from tmprun_bench.programs import compiled
-from tmprun_bench.results import Result
 
 ROUNDS = 11
 AT_ONCE = 8

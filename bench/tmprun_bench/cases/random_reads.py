@@ -7,9 +7,9 @@ open returns, which is timed as part of the reading. See cases/reading.py for wh
 from __future__ import annotations
 
 from tmprun_bench.cases.reading import measure_reading
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import worker
-from tmprun_bench.results import Amount, Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.results import Amount, Result
 
 READS = 2000
 

@@ -12,12 +12,12 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import peers
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.worker import own_time
-from tmprun_bench.harness import measure
-from tmprun_bench.results import Amount, Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Amount, Result
 
 ROUNDS = 11
 OURS = ("bundle, warm", "bundle, cold, background")

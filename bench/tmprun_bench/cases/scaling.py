@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, peers, scaled
 from tmprun_bench.corpora.app import App
-from tmprun_bench.harness import Subject, measure
-from tmprun_bench.results import Point, Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Point, Result
 
 ROUNDS, LARGE_ROUNDS = 5, 3  # the large ones take seconds to fill and to delete, untimed
 FILES = (10, 100, 1_000, 10_000, 100_000)

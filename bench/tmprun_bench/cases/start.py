@@ -8,10 +8,10 @@ limits. The image is tiny: what grows with it is in `scaling`.
 from __future__ import annotations
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import exit0, peers
-from tmprun_bench.harness import measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 25
 PEERS = ("squashfuse_ll", "own runtime, FUSE", "own runtime, extract and run")

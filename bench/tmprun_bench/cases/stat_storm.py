@@ -6,9 +6,9 @@ In a gated tree nothing has to be filled for it. See cases/reading.py for what i
 from __future__ import annotations
 
 from tmprun_bench.cases.reading import measure_reading
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import catalogue, worker
-from tmprun_bench.results import Amount, Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.results import Amount, Result
 
 FILES = 10_000
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import exit0
-from tmprun_bench.harness import Subject, measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject, measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 300
 OWN_LIMIT = 0.0005  # seconds above the floor

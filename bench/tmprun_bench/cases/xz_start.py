@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tmprun_bench import subjects
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import libreoffice, peers
 from tmprun_bench.corpora.images import type2
-from tmprun_bench.harness import measure
-from tmprun_bench.results import Result
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import measure
+from tmprun_bench.measure.results import Result
 
 ROUNDS = 7
 CODEC, BLOCK = "xz", "1M"

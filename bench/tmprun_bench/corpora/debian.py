@@ -22,6 +22,8 @@ PAPERWORK = (
     "usr/share/doc-base",
     "etc/ld.so.conf.d",
 )
+# Since Debian 13 packages have these below usr only, and an installation has links to them at its top.
+MERGED = ("bin", "sbin", "lib", "lib64")
 # The host's own in an AppDir that relies on the host's C library.
 LIBC = ("libc6", "libgcc-s1")
 NEVER = ("gcc-12-base", "dpkg", "debconf", "perl-base", "tar", "install-info")
@@ -41,6 +43,9 @@ def tree(root: Path, packages: Sequence[str], *, without: Iterable[str] = (), su
     for name in PAPERWORK:
         if (root / name).exists():
             remove(root / name)
+    for name in MERGED:
+        if (root / "usr" / name).is_dir() and not (root / name).exists():
+            (root / name).symlink_to(f"usr/{name}")
     relative_links(root)
 
 

@@ -9,11 +9,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmprun import appdir as packer_appdir
-from tmprun import bundle, copies, index, pack, pyc, tar_stream
-from tmprun.images.elf_head import read_head
+from tmprun.bundle import copies, footer, tar_frames, write
+from tmprun.bundle.footer import ALIGN, FOOTER, read_footer, read_index
+from tmprun.engine.programs import stub_for
+from tmprun.images.formats import read_head
 from tmprun.images.source import Source
-from tmprun.stubs import stub_for
+from tmprun.index import encode, nodes, rules
+from tmprun.index.decode import decode
+from tmprun.pack import appdir, pack, pyc
 from tmprun_bench.corpora import linuxdeploy
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.cache import make
@@ -25,7 +28,7 @@ STATIC = PACKAGE.parents[2] / "shared" / "images" / "Hello_World-x86_64.zstd.App
 # What the runtime of linuxdeploy's AppImage reads, as mksquashfs calls it.
 OLDER_CODECS = ("gzip", "xz")
 # What decides a bundle's payload, beside the AppDir and the level.
-PACKER = (packer_appdir, bundle, copies, index, pack, pyc, tar_stream)
+PACKER = (appdir, copies, encode, footer, nodes, pack, pyc, rules, tar_frames, write)
 
 
 @dataclass(frozen=True)
@@ -74,35 +77,35 @@ def bundled(app: App, packing: Packing) -> Path:
 def frames(image: Path) -> list[tuple[int, int, int]]:
     """The zstd frames of a bundle: offset in the file, stored and plain size in bytes."""
     with image.open("rb") as file:
-        footer = bundle.read_footer(file.fileno())
-        if footer is None:
+        found = read_footer(file.fileno())
+        if found is None:
             raise BenchError(f"{image} is no bundle")
-        table = index.decode(bundle.read_index(file.fileno(), footer))
-    return [(footer.offset + frame.offset, frame.stored, frame.plain) for frame in table.frames]
+        table = decode(read_index(file.fileno(), found))
+    return [(found.offset + frame.offset, frame.stored, frame.plain) for frame in table.frames]
 
 
 def _with_stub(packed: Path, stub: bytes, out: Path) -> None:
     """The same payload behind another stub: only the payload's offset, in the footer, depends on it
     (docs/format.md)."""
     with packed.open("rb") as source, out.open("wb") as target:
-        footer = bundle.read_footer(source.fileno())
-        if footer is None:
+        found = read_footer(source.fileno())
+        if found is None:
             raise BenchError(f"{packed} is no bundle")
-        offset = len(stub) + -len(stub) % bundle.ALIGN
+        offset = len(stub) + -len(stub) % ALIGN
         target.write(stub.ljust(offset, b"\0"))
-        source.seek(footer.offset)
+        source.seek(found.offset)
         shutil.copyfileobj(source, target, 1 << 20)
-        target.seek(-bundle.FOOTER.size, os.SEEK_END)
+        target.seek(-FOOTER.size, os.SEEK_END)
         target.write(_moved_footer(packed, offset))
     out.chmod(0o755)
 
 
 def _moved_footer(packed: Path, offset: int) -> bytes:
     with packed.open("rb") as file:
-        file.seek(-bundle.FOOTER.size, os.SEEK_END)
-        fields = list(bundle.FOOTER.unpack(file.read()))
+        file.seek(-FOOTER.size, os.SEEK_END)
+        fields = list(FOOTER.unpack(file.read()))
     fields[4] = offset
-    return bundle.FOOTER.pack(*fields)
+    return FOOTER.pack(*fields)
 
 
 def no_runtime(app: App, codec: str) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tmprun_bench.errors import BenchError
 from tmprun_bench.extras import PICTURES, require
+from tmprun_bench.measure.results import Result
 from tmprun_bench.pictures.panels import planned
-from tmprun_bench.results import Result
 
 SUFFIXES = (".svg", ".png")
 

@@ -10,9 +10,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from tmprun_bench.pictures import palette
 from tmprun_bench.pictures.panels import Bar, Bars, Curve, Curves, Holds
-from tmprun_bench.quantities import digits, duration, quantity, size
-from tmprun_bench.sides import Side
-from tmprun_bench.tables import MEMORY_WORDS
+from tmprun_bench.report.quantities import digits, duration, quantity, size
+from tmprun_bench.report.sides import Side
+from tmprun_bench.report.tables import MEMORY_WORDS
 
 ROOM = 1.32  # of the longest bar, for the number at its end
 SMALL = 7.5  # points

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tmprun_bench.sides import Side
+from tmprun_bench.report.sides import Side
 
 BLUE, VERMILION, ORANGE, GREY = "#0072B2", "#D55E00", "#E69F00", "#8A8A8A"
 GREEN, SKY, YELLOW = "#009E73", "#56B4E9", "#F0E442"

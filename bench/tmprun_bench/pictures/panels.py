@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 
-from tmprun_bench.harness import Series
-from tmprun_bench.memory import Memory
-from tmprun_bench.results import Result
-from tmprun_bench.sides import Side, groups, own_name, side
-from tmprun_bench.summary import Summary, summarise
+from tmprun_bench.measure.harness import Series
+from tmprun_bench.measure.memory import Memory
+from tmprun_bench.measure.results import Result
+from tmprun_bench.measure.summary import Summary, summarise
+from tmprun_bench.report.sides import Side, groups, own_name, side
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tmprun_bench.context import Context
 from tmprun_bench.corpora.app import App
-from tmprun_bench.harness import Subject
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject
+from tmprun_bench.measure.workspace import file_system
 from tmprun_bench.subjects.disk import on_disk
 from tmprun_bench.subjects.extractions import plain, runtime_extract, tar_zstd, unsquashfs
 from tmprun_bench.subjects.mounts import (
@@ -26,7 +27,6 @@ from tmprun_bench.subjects.mounts import (
 )
 from tmprun_bench.subjects.ours import FILLS, bundle, foreign
 from tmprun_bench.subjects.parts import missing, no_fuse
-from tmprun_bench.workspace import file_system
 
 __all__ = [
     "FILLS", "SEVERAL", "bundle", "erofsfuse", "every_extraction", "every_mount", "every_start", "every_way", "facts",

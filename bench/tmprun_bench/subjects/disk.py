@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from tmprun_bench.corpora.cache import remove
+from tmprun_bench.measure.workspace import file_system
 from tmprun_bench.places import CORPORA
-from tmprun_bench.workspace import file_system
 
 IN_MEMORY = ("tmpfs", "ramfs")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tmprun_bench.context import Context
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.images import no_runtime, offset, type2
 from tmprun_bench.corpora.tarball import tarball
-from tmprun_bench.harness import Subject
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject
+from tmprun_bench.measure.timer import Step
 from tmprun_bench.subjects.disk import no_disk, on_disk
 from tmprun_bench.subjects.parts import before, check, missing, named, run, skipped
-from tmprun_bench.timer import Step
 
 
 def plain(context: Context, app: App) -> Subject:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from tmprun_bench.context import Context
 from tmprun_bench.corpora import peers
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.erofs import erofs, maker
 from tmprun_bench.corpora.images import no_runtime, offset, type2
-from tmprun_bench.harness import Subject
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject
+from tmprun_bench.measure.timer import Step
 from tmprun_bench.subjects.parts import before, check, missing, named, no_fuse, no_kernel, no_libfuse2, run, skipped
-from tmprun_bench.timer import Step
 
 SEVERAL = "squashfuse_ll, several threads"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from tmprun_bench.context import Context
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.images import bundled, type2
-from tmprun_bench.harness import Subject
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject
+from tmprun_bench.measure.timer import Step
 from tmprun_bench.subjects.disk import no_disk, on_disk
 from tmprun_bench.subjects.parts import before, check, named, run, skipped
-from tmprun_bench.timer import Step
 
 # Warm: the tree is in the store, complete. Cold: the store is empty, but what a former start of the image left in the
 # disk cache is there (the index of a foreign image, which files the start opened). First ever: neither.

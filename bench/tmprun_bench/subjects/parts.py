@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tmprun_bench.context import Context
 from tmprun_bench.corpora.app import App
-from tmprun_bench.harness import Subject
-from tmprun_bench.timer import Step
+from tmprun_bench.measure.context import Context
+from tmprun_bench.measure.harness import Subject
+from tmprun_bench.measure.timer import Step
 
 
 def before(context: Context, app: App, *emptied: Path) -> tuple[Step, ...]:

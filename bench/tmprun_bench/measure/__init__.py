@@ -1,0 +1,1 @@
+"""How is measured: processes, time, memory, and where."""

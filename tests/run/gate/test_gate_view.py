@@ -1,0 +1,96 @@
+"""What an app sees of files that have no content yet: everything that can be told without it, at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit.gating import Gated, only, stopped, tree_of, truth, unfilled
+from kit.harness import Harness, wait_until
+from kit.trees import below
+
+
+@pytest.fixture(params=["bundle", "foreign"])
+def image(request: pytest.FixtureRequest, harness: Harness) -> Gated:
+    """The app, and in the harness the front door that can start it."""
+    if request.param == "bundle":
+        return request.getfixturevalue("gated_app")
+    harness.door = request.getfixturevalue("door_with_python")
+    return request.getfixturevalue("gated_foreign")
+
+
+@pytest.fixture
+def tree(harness: Harness, image: Gated) -> Iterator[Path]:
+    """The AppDir of an app that runs and has opened nothing."""
+    ready, go = harness.base / "ready", harness.base / "go"
+    process = harness.start(harness.door, image.image, f"touch={ready}", f"wait={go}", env=truth(image, "demand"))
+    wait_until(ready.exists)
+    yield tree_of(harness)
+    go.touch()
+    harness.finish(process)
+
+
+def test_everything_but_content_is_told_at_once(harness: Harness, image: Gated, tree: Path) -> None:
+    with stopped(harness.store):  # whatever waited would wait for ever
+        for path in sorted(below(image.appdir)):
+            here, expected = tree / path.relative_to(image.appdir), path.lstat()
+            seen = here.lstat()
+            assert stat.S_IFMT(seen.st_mode) == stat.S_IFMT(expected.st_mode)
+            assert int(seen.st_mtime) == int(expected.st_mtime), str(here)
+            if here.is_symlink():
+                assert here.readlink() == path.readlink()
+                continue
+            assert stat.S_IMODE(seen.st_mode) == expected.st_mode & 0o555 | 0o400
+            assert os.access(here, os.X_OK) == os.access(path, os.X_OK)
+            if here.is_dir():
+                assert sorted(os.listdir(here)) == sorted(os.listdir(path))
+            else:
+                assert (seen.st_size, seen.st_nlink) == (expected.st_size, expected.st_nlink)
+        assert unfilled(tree) == image.gated
+
+
+def test_programs_and_scripts_are_there_in_full(harness: Harness, image: Gated, tree: Path) -> None:
+    with stopped(harness.store):
+        for path in [image.appdir / "AppRun", *(image.appdir / "usr" / "bin").iterdir()]:
+            here = tree / path.relative_to(image.appdir)
+            assert here.read_bytes() == path.read_bytes()
+        assert harness.run(tree / "usr" / "bin" / "script3").stdout == b"3\n"
+        harness.run(tree / "usr" / "bin" / "program", "env=HOME")
+
+
+@pytest.mark.parametrize("name", ["usr/hard", "usr/share/link", "usr/share/large"])
+def test_each_name_of_a_file_leads_to_its_content(image: Gated, tree: Path, name: str) -> None:
+    assert (tree / "usr" / "hard").samefile(tree / "usr" / "share" / "large")
+    assert (tree / name).read_bytes() == (image.appdir / "usr" / "share" / "large").read_bytes()
+    assert unfilled(tree) == image.gated - {"usr/hard"}
+
+
+def test_an_open_that_will_not_wait_fails_and_the_next_is_served(image: Gated, tree: Path) -> None:
+    """open(2): EWOULDBLOCK for an incompatible lease on the file."""
+    path = tree / "usr" / "lib" / "lib2.so.2"
+    with pytest.raises(BlockingIOError):
+        os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    assert path.read_bytes() == (image.appdir / "usr" / "lib" / "lib2.so.2").read_bytes()
+    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
+
+def test_a_library_that_is_being_executed_is_busy(tree: Path) -> None:
+    """The filler has it open for writing, so this is one of the limits that docs/how-it-works.md names."""
+    with pytest.raises(OSError, match="Text file busy"):
+        os.execv(tree / "usr" / "lib" / "lib1.so.1", ["lib1"])
+
+
+def test_an_opened_file_has_its_own_time(image: Gated, tree: Path) -> None:
+    """Python compares the times of sources and compiled files."""
+    for name in sorted(image.gated):
+        with (tree / name).open("rb") as file:
+            assert int(os.fstat(file.fileno()).st_mtime) == int((image.appdir / name).stat().st_mtime)
+
+
+def test_a_tree_is_as_read_only_as_any(harness: Harness, image: Gated, tree: Path) -> None:
+    only(harness.store, "filler")
+    modes = {stat.S_IMODE(path.lstat().st_mode) & 0o222 for path in below(tree) if not path.is_symlink()}
+    assert modes == {0}

@@ -1,0 +1,216 @@
+"""What `tmprun info` finds out, against mksquashfs and what was packed."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from kit.foreign_images import COMPRESSORS, head, mksquashfs, sample_tree, write_image
+from kit.packing import quickly, script
+from kit.real_images import REAL, Real, name_of, present
+from kit.trees import below
+
+from tmprun.errors import BadImage, TmprunError, UnsupportedImage
+from tmprun.images.files import Files
+from tmprun.index.nodes import Frame, Node
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK
+from tmprun.index.walk import find
+from tmprun.report import info
+from tmprun.report.info import AppRun, Contents, look
+
+DESKTOP = "[Desktop Entry]\nType=Application\nName=Sample App\nName[de]=Beispiel\nIcon=x\n"
+
+
+@pytest.fixture(autouse=True)
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def contents(path: Path) -> Contents:
+    found = look(str(path)).contents
+    assert found is not None
+    return found
+
+
+def squashed(tree: Path, tmp_path: Path, *options: str) -> Path:
+    return write_image(tmp_path / "image", mksquashfs(tree, tmp_path / "squashfs", *options))
+
+
+@pytest.mark.parametrize("codec", COMPRESSORS)
+def test_type_2(tmp_path: Path, codec: str) -> None:
+    tree = sample_tree(tmp_path / "tree")
+    (tree / "sample.desktop").write_text(DESKTOP)
+    image = squashed(tree, tmp_path, "-comp", codec, "-b", "64K")
+    found = look(str(image))
+    assert (found.type, found.machine, found.payload_offset) == (info.TYPE_2, "x86_64", len(head()))
+    assert found.size == image.stat().st_size
+    assert found.sha256 == subprocess.run(["sha256sum", image], capture_output=True, check=True).stdout.decode()[:64]
+    packed = found.contents
+    assert packed is not None
+    assert packed.codec == {"gzip": "zlib"}.get(codec, codec)
+    assert packed.block_size == 65536
+    assert packed.name == "Sample App"
+    assert packed.apprun == AppRun("script", "/bin/sh")
+    objects = [path for path in below(tree) if not path.is_symlink()]
+    files = {path.stat().st_ino: path.stat().st_size for path in objects if path.is_file()}
+    assert packed.files == len(files)
+    assert packed.hard_links == 3
+    assert packed.symlinks == 3
+    assert packed.directories == sum(path.is_dir() for path in objects)
+    assert packed.content_size == sum(files.values())
+    assert 0 < packed.stored_size < found.size
+    assert bool(found.key) == (codec in ("gzip", "zstd"))
+
+
+def test_bundle(appdir: Path, out: Path) -> None:
+    (appdir / "app.desktop").write_text(DESKTOP)
+    (appdir / "usr").mkdir()
+    (appdir / "usr" / "data").write_bytes(os.urandom(3_000_000))
+    (appdir / "link").symlink_to("usr/data")
+    report = quickly(appdir, out, level=3, update_information="zsync|https://example.org/x.zsync")
+    found = look(str(out))
+    assert (found.type, found.key, found.sha256) == (info.BUNDLE, report.key, "")
+    assert found.payload_offset % 4096 == 0
+    assert found.size == report.size
+    assert found.update_information == "zsync|https://example.org/x.zsync"
+    assert not found.signed
+    packed = found.contents
+    assert packed is not None
+    assert (packed.codec, packed.level, packed.name) == ("zstd", 3, "Sample App")
+    assert (packed.files, packed.directories, packed.symlinks) == (3, 1, 1)
+    assert packed.content_size == report.content
+    assert packed.frames >= 3
+    assert packed.stored_size < found.size
+    assert packed.apprun == AppRun("script", "/bin/sh")
+
+
+def test_signed_bundle(appdir: Path, out: Path) -> None:
+    """A signing tool writes into the section; the bundle is otherwise unchanged."""
+    quickly(appdir, out)
+    signed = out.read_bytes()
+    source = out.with_name("stub.c")
+    source.write_text(
+        '__attribute__((section(".sha256_sig"), used)) char s[1024] = "-----BEGIN"; void _start(void) { for (;;); }'
+    )
+    subprocess.run(["cc", "-static", "-nostdlib", "-o", out.with_name("stub"), source], check=True)
+    stub = out.with_name("stub").read_bytes()
+    offset = look(str(out)).payload_offset
+    assert len(stub) <= offset + 8192
+    out.write_bytes(stub.ljust(-(-len(stub) // 4096) * 4096, b"\0") + signed[offset:-48])
+    with pytest.raises(TmprunError):
+        look(str(out))  # without its footer it is no bundle
+    new = -(-len(stub) // 4096) * 4096
+    footer = bytearray(signed[-64:])
+    struct.pack_into("<Q", footer, 16, new)
+    out.write_bytes(stub.ljust(new, b"\0") + signed[offset:-64] + footer)
+    assert look(str(out)).signed
+
+
+def test_type_1(type_1_images: list[Path]) -> None:
+    for image in type_1_images:
+        found = look(str(image))
+        assert (found.type, found.machine, found.contents) == (info.TYPE_1, "x86_64", None)
+        assert "type-1 AppImage" in found.obstacle
+
+
+@pytest.mark.parametrize("image", REAL, ids=name_of)
+def test_real_images(image: Real) -> None:
+    packed = contents(present(image.path))
+    assert (packed.name, packed.apprun.kind, packed.apprun.interpreter) == (image.name, *image.apprun)
+    assert packed.codec == image.codec
+
+
+@pytest.mark.parametrize("codec", COMPRESSORS)
+def test_behind_a_real_runtime(hello: dict[str, Path], codec: str) -> None:
+    packed = contents(hello[codec])
+    assert (packed.name, packed.apprun) == ("Hello World", AppRun("script", "/bin/bash"))
+    assert packed.codec == {"gzip": "zlib"}.get(codec, codec)
+
+
+def test_program_as_apprun_behind_symlinks(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "usr" / "bin").mkdir(parents=True)
+    (tree / "usr" / "bin" / "app").write_bytes(Path("/bin/sh").resolve().read_bytes())
+    (tree / "bin").symlink_to("usr/bin")
+    (tree / "AppRun").symlink_to("./bin/../bin/app")
+    loader = subprocess.run(["readelf", "-l", "/bin/sh"], capture_output=True, text=True, check=True).stdout
+    apprun = contents(squashed(tree, tmp_path)).apprun
+    assert (apprun.kind, apprun.machine) == ("ELF", os.uname().machine)
+    assert apprun.interpreter
+    assert f"interpreter: {apprun.interpreter}]" in loader
+
+
+@pytest.mark.parametrize("target", ["/bin/sh", "../../../bin/sh", "..", "AppRun", "none", "file/..", "file/x", ""])
+def test_apprun_that_leads_nowhere(tmp_path: Path, target: str) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    script(tree / "file")
+    if target:
+        (tree / "AppRun").symlink_to(target)
+    assert contents(squashed(tree, tmp_path)).apprun.kind in ("missing", "other")
+
+
+@pytest.mark.parametrize(
+    "elf", [b"\x7fELF\2\1\1" + bytes(200), b"\x7fELF" + b"\xff" * 200, b"\x7fELF\1\1" + b"\xff" * 40, b"\x7fELF"]
+)
+def test_apprun_with_headers_that_lie(tmp_path: Path, elf: bytes) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "AppRun").write_bytes(elf)
+    assert contents(squashed(tree, tmp_path)).apprun.interpreter == ""
+
+
+def test_name_is_shown_as_one_line(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    script(tree / "AppRun", "#!/bin/\x1b[31msh\n")
+    (tree / "a.desktop").write_text("[Desktop Entry]\nName=\x1b]0;evil\x07\u202e\x9b31mred\n")
+    packed = contents(squashed(tree, tmp_path))
+    assert packed.name == "\x1b]0;evil\x07\u202e\x9b31mred"  # as it is, for JSON; one_line is for people
+
+
+def test_not_an_image(tmp_path: Path) -> None:
+    with pytest.raises(TmprunError, match="no such file"):
+        look(str(tmp_path / "none"))
+    with pytest.raises(BadImage, match="is a directory"):
+        look(str(tmp_path))
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(BadImage, match="is not an AppImage"):
+        look(str(tmp_path / "text"))
+    (tmp_path / "dwarfs").write_bytes(head() + b"DWARFS" + bytes(9000))
+    with pytest.raises(UnsupportedImage, match="DwarFS"):
+        look(str(tmp_path / "dwarfs"))
+
+
+def test_metadata_that_is_none(appdir: Path, out: Path) -> None:
+    """Whatever JSON stands there, the rest is still told."""
+    assert info._metadata(b"[" * 100_000) == {}
+    assert info._metadata(b"[1]") == {}
+    assert info._metadata(b"\xff") == {}
+
+
+def test_reading_a_file_across_frames_and_holes(tmp_path: Path) -> None:
+    path = tmp_path / "frames"
+    path.write_bytes(b"....abcdefgh")
+    frames = [Frame(0, 4, 4, 0, sha256(b"abcd").digest()), Frame(4, 4, 4, 0, sha256(b"efgh").digest())]
+    root, node = Node(b"", DIRECTORY), Node(b"file", FILE)
+    node.segments = [(0, 2, 2), (HOLE, 0, 3), (1, 0, 4)]
+    link, hard = Node(b"link", SYMLINK), Node(b"hard", HARD_LINK)
+    link.target, hard.link = b"hard", node
+    for child in (node, link, hard):
+        root.add(child)
+    fd = os.open(path, os.O_RDONLY)
+    files = Files(fd, root, frames, base=4)
+    found = find(root, b"link")
+    assert found is node
+    assert files.read(found, 100) == b"cd\0\0\0efgh"
+    assert files.read(found, 4) == b"cd\0\0"
+    assert find(root, b"./file") is node
+    assert find(root, b"file/x") is None
+    frames[1].digest = bytes(32)
+    with pytest.raises(BadImage, match="damaged"):
+        files.read(found, 100)
+    os.close(fd)

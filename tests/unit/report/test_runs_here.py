@@ -1,0 +1,61 @@
+"""What `tmprun info` says about an image and this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tmprun.report.runs_here import Needs, libc_version, verdict
+
+NAME = "ld-linux-x86-64.so.2"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> str:
+    """A loader with a glibc 2.30 beside it, behind a symlink; its path."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib64").mkdir()
+    loader = tmp_path / "lib" / "ld-2.30.so"
+    loader.write_bytes(b"")
+    loader.chmod(0o755)
+    banner = b"GNU C Library (Some GLIBC 2.30-1) stable release version 2.30.\n"
+    (tmp_path / "lib" / "libc.so.6").write_bytes(bytes(5000) + banner + bytes(5000))
+    (tmp_path / "lib64" / NAME).symlink_to("../lib/ld-2.30.so")
+    return str(tmp_path / "lib64" / NAME)
+
+
+def test_the_version_stands_in_the_library_beside_the_loader(machine: str, tmp_path: Path) -> None:
+    assert libc_version(machine) == (2, 30)
+    assert libc_version(str(tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize(
+    ("glibc", "brought", "expected"),
+    [
+        ((2, 30), False, "yes"),
+        ((), False, "yes"),
+        (
+            (2, 31),
+            False,
+            "no: needs glibc 2.31, this machine has 2.30, and the image brings no C library; repack it with",
+        ),
+        ((2, 31), True, "yes, with the C library that it brings (needs glibc 2.31, this machine has 2.30)"),
+    ],
+)
+def test_versions(machine: str, glibc: tuple[int, ...], brought: bool, expected: str) -> None:
+    needs = Needs(machine, glibc, "/bin/sh", frozenset([machine] if brought else []))
+    assert verdict(needs).startswith(expected)
+
+
+def test_a_machine_without_that_loader(tmp_path: Path) -> None:
+    said = verdict(Needs(str(tmp_path / NAME), (2, 34)))
+    assert said.startswith("no: needs glibc 2.34, this ") and "--with-libc" in said
+    assert verdict(Needs(str(tmp_path / NAME), (), "", frozenset([str(tmp_path / NAME)]))).startswith("yes, with")
+    assert "ld-musl-x86_64.so.1, which this machine lacks" in verdict(Needs(str(tmp_path / "ld-musl-x86_64.so.1")))
+
+
+def test_scripts_and_static_programs() -> None:
+    assert verdict(Needs()) == "yes"
+    assert verdict(Needs(script="/no/such/python")).startswith("no: it starts through /no/such/python")
+    assert verdict(Needs(script="/no/such/python", brought=frozenset(["/no/such/python"]))) == "yes"

@@ -1,0 +1,1 @@
+"""Own bundles: the footer, the frames and what is written."""

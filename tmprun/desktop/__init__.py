@@ -1,0 +1,1 @@
+"""What desktops are told of an app."""

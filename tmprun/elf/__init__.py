@@ -1,0 +1,1 @@
+"""ELF files: their headers, what they need, and what of them can be changed in place."""

@@ -1,0 +1,1 @@
+"""squashfs, as the images of others have it."""

@@ -1,0 +1,1 @@
+"""The index of an image (docs/format.md): its nodes, its rules, its bytes."""

@@ -1,0 +1,1 @@
+"""From an AppDir to a bundle."""

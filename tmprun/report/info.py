@@ -1,0 +1,266 @@
+"""What there is to say about an image, without running it: `tmprun info`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tmprun.bundle.footer import Footer, read_footer, read_index
+from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
+from tmprun.desktop.entry import desktop_entry
+from tmprun.elf.header import PT_INTERP, parse
+from tmprun.elf.machines import HEAD, machine_of, runs
+from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
+from tmprun.errors import UnsupportedImage
+from tmprun.host.packages import Package
+from tmprun.images import iso
+from tmprun.images.compile import Compiled, compile_opened, squashfs_files
+from tmprun.images.files import Files
+from tmprun.images.image import Image
+from tmprun.index.decode import decode
+from tmprun.index.nodes import Frame, Node, breadth_first, key_of
+from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
+from tmprun.index.walk import below, find
+from tmprun.report.runs_here import Needs, needs_of, verdict
+from tmprun.store.known import open_cache
+from tmprun.store.traces import Start, files_of, recorded, start_of
+
+BUNDLE, TYPE_2, TYPE_1 = "bundle", "AppImage type 2", "AppImage type 1"
+
+APPRUN_HEAD = 64 << 10  # bytes: program headers and the loader's name lie at a program's start
+
+
+@dataclass(frozen=True)
+class AppRun:
+    """What starts the app: `kind` is script, ELF, missing or other; `interpreter` is its #! line's, or its loader."""
+
+    kind: str
+    interpreter: str = ""
+    machine: str = ""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is packed in the image; sizes in bytes. `level` and `block_size` are None when the image does not tell."""
+
+    codec: str
+    level: int | None
+    block_size: int | None
+    stored_size: int
+    content_size: int
+    frames: int
+    files: int
+    directories: int
+    symlinks: int
+    hard_links: int
+    name: str
+    apprun: AppRun
+
+
+@dataclass(frozen=True)
+class Info:
+    """An image. `key` names its tree, and is empty while we do not know it; `sha256` is that of a foreign image's file.
+
+    `contents` is None, and `obstacle` says why, when tmprun cannot read what is in it. `runs_here` is "yes", or what is
+    missing on this machine. `packages` are what was brought with the C library. `hot` is what a bundle has in front
+    since a start opens it, `trace` what starts on this machine were seen to open; None when that is not known.
+    """
+
+    path: str
+    type: str
+    machine: str
+    size: int
+    payload_offset: int
+    key: str
+    sha256: str
+    update_information: str
+    signed: bool
+    contents: Contents | None
+    obstacle: str = ""
+    runs_here: str = ""
+    packages: tuple[Package, ...] = ()
+    hot: Start | None = None
+    trace: Start | None = None
+
+
+def look(path: str) -> Info:
+    """Look at the image at `path`. TmprunError when there is none, BadImage when it is none or damaged."""
+    with Image(path) as image:
+        footer = read_footer(image.fd)
+        if footer:
+            return _bundle(image, footer)
+        try:
+            return _type_2(image, compile_opened(image))
+        except UnsupportedImage as error:
+            if not iso.is_iso(image.fd):
+                raise
+            return _type_1(image, error)
+
+
+def _bundle(image: Image, footer: Footer) -> Info:
+    index = decode(read_index(image.fd, footer))
+    metadata = _metadata(index.metadata)
+    level = metadata.get("level")
+    files = Files(image.fd, index.nodes[0], index.frames, footer.offset)
+    contents = _contents(
+        files,
+        index.frames,
+        codec="zstd" if any(frame.codec == CODEC_ZSTD for frame in index.frames) else "stored",
+        level=level if isinstance(level, int) else None,
+        block_size=max((frame.plain for frame in index.frames), default=None),
+        name=str(metadata.get("name", "")),
+    )
+    glibc, packages = _brought(metadata.get("libc"))
+    return replace(
+        _info(image, BUNDLE, footer.offset, contents, key=footer.key),
+        runs_here=_runs_here(image, needs_of(files, index.fixups, glibc)),
+        packages=packages,
+        hot=start_of([index.nodes[number] for number in index.hot]) if index.hot else None,
+        trace=_trace(footer.key, index.nodes),
+    )
+
+
+def _trace(key: str, nodes: Sequence[Node]) -> Start | None:
+    trace = recorded(key)
+    return None if trace is None else start_of(files_of(trace, nodes))
+
+
+def _brought(libc: object) -> tuple[tuple[int, ...], tuple[Package, ...]]:
+    """What a bundle's metadata says of the C library that was packed with it; nothing when that makes no sense."""
+    try:
+        if not isinstance(libc, dict):
+            return (), ()
+        version = tuple(int(part) for part in str(libc["glibc"]).split("."))
+        rows = [(str(each["name"]), str(each["version"]), each["licences"]) for each in libc["packages"]]
+        return version, tuple(Package(name, number, tuple(map(str, licences))) for name, number, licences in rows)
+    except (KeyError, TypeError, ValueError):
+        return (), ()
+
+
+def _runs_here(image: Image, needs: Needs) -> str:
+    made_for = machine_of(os.pread(image.fd, HEAD, 0)) or "unknown"
+    here = os.uname().machine
+    if not runs(made_for, here):
+        return f"no: it is made for {made_for}, and this machine is {here}; get the release for {here}"
+    return verdict(needs)
+
+
+def _metadata(raw: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _type_2(image: Image, compiled: Compiled) -> Info:
+    squashfs = compiled.squashfs
+    files = squashfs_files(image.fd, squashfs)
+    contents = _contents(
+        files, squashfs.frames, codec=compiled.compression, level=None, block_size=squashfs.block_size, name=""
+    )
+    key = key_of(compiled.table) if compiled.table else _key_of_transcoded(image)
+    return replace(
+        _info(image, TYPE_2, compiled.payload, contents, key=key, sha256=compiled.sha256.hex()),
+        runs_here=_runs_here(image, needs_of(files, compiled.fixups)),
+        trace=_trace(key, breadth_first(squashfs.root)[0]),
+    )
+
+
+def _key_of_transcoded(image: Image) -> str:
+    """The key of the bundle that the image was transcoded into; nothing while there is none."""
+    with open_cache() as cache:
+        fd = cache.open_bundle(cache.lookup(image.identity) or "")
+    if fd is None:
+        return ""
+    try:
+        footer = read_footer(fd)
+    finally:
+        os.close(fd)
+    return footer.key if footer else ""
+
+
+def _type_1(image: Image, error: UnsupportedImage) -> Info:
+    return _info(image, TYPE_1, 0, None, obstacle=f"{error.what}; {error.remedy}")
+
+
+def _info(
+    image: Image,
+    kind: str,
+    payload: int,
+    contents: Contents | None,
+    *,
+    key: str = "",
+    sha256: str = "",
+    obstacle: str = "",
+) -> Info:
+    update_information = iso.update_information(image.fd) if kind == TYPE_1 else section(image.fd, UPDATE_INFORMATION)
+    return Info(
+        path=image.path,
+        type=kind,
+        machine=machine_of(os.pread(image.fd, HEAD, 0)) or "unknown",
+        size=image.size,
+        payload_offset=payload,
+        key=key,
+        sha256=sha256,
+        update_information=_text(update_information or b""),
+        signed=bool(section(image.fd, SIGNATURE)),
+        contents=contents,
+        obstacle=obstacle,
+    )
+
+
+def _contents(
+    files: Files, frames: list[Frame], *, codec: str, level: int | None, block_size: int | None, name: str
+) -> Contents:
+    nodes = list(below(files.root))
+    kinds = Counter(node.kind for node in nodes)
+    return Contents(
+        codec=codec,
+        level=level,
+        block_size=block_size,
+        stored_size=sum(frame.stored for frame in frames),
+        content_size=sum(node.size for node in nodes if node.kind == FILE),
+        frames=len(frames),
+        files=kinds[FILE],
+        directories=kinds[DIRECTORY] - 1,
+        symlinks=kinds[SYMLINK],
+        hard_links=kinds[HARD_LINK],
+        name=name or _desktop_name(files),
+        apprun=_apprun(files),
+    )
+
+
+def _desktop_name(files: Files) -> str:
+    """The app's name by the first desktop entry at the tree's top, as every AppImage has one."""
+    for name in sorted(files.root.children):
+        node = find(files.root, name) if name.endswith(b".desktop") else None
+        if node is not None and node.kind == FILE:
+            return desktop_entry(files.read(node, MAX_DESKTOP)).get("Name", "")
+    return ""
+
+
+def _apprun(files: Files) -> AppRun:
+    node = find(files.root, b"AppRun")
+    if node is None:
+        return AppRun("missing")
+    head = files.read(node, APPRUN_HEAD) if node.kind == FILE else b""
+    if head.startswith(b"#!"):
+        return AppRun("script", _text(head[2:].split(b"\n")[0].strip()[:255]))
+    machine = machine_of(head)
+    return AppRun("ELF", _loader(head), machine) if machine and head[4] in (1, 2) else AppRun("other")
+
+
+def _loader(head: bytes) -> str:
+    """The loader that the ELF file which begins with `head` asks for; nothing when it is static, or its headers lie."""
+    header = parse(head)
+    rows = header.segments_of(head[header.segments_at :][: header.segment_size * header.segments]) if header else []
+    names = (head[offset:][:size].split(b"\0")[0] for kind, offset, size in rows if kind == PT_INTERP)
+    return _text(next(names, b""))
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")

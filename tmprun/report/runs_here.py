@@ -1,0 +1,126 @@
+"""Will an image run on this machine, and if not, what is missing: the same look that the engine takes at a start."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tmprun.elf.facts import Facts, facts_of
+from tmprun.elf.interpreter_plan import GLIBC_LOADERS
+from tmprun.elf.machines import MAGIC
+from tmprun.errors import BadImage
+from tmprun.images.files import Files
+from tmprun.index.nodes import Fixup, Node
+from tmprun.index.rules import FILE
+from tmprun.index.walk import below, find
+
+_BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
+# Bytes of programs that are looked at for a report; and how much of a script.
+_MOST = 256 << 20
+_SCRIPT = 256
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an image's programs ask of a machine: `loader` and the lowest `glibc`, and the `script` AppRun goes through.
+
+    `brought` are the paths that the image has something of its own for.
+    """
+
+    loader: str = ""
+    glibc: Version = ()
+    script: str = ""
+    brought: frozenset[str] = frozenset()
+
+
+def needs_of(files: Files, fixups: Sequence[Fixup], glibc: Version = ()) -> Needs:
+    """Look at AppRun and the programs of an image. `glibc` is what its packer has found out, if he has."""
+    apprun = find(files.root, b"AppRun")
+    programs = [apprun] if apprun and apprun.kind == FILE else []
+    script = _script(files, programs[0]) if programs else ""
+    programs += [node for node in below(files.root) if node.kind == FILE and node.first and node is not apprun]
+    found: list[Facts] = []
+    left = _MOST
+    for node in programs:
+        left -= node.size
+        facts = _facts(files, node) if left >= 0 else None
+        if facts and facts.kind == "program":
+            found.append(facts)
+    loaders = Counter(facts.interpreter for facts in found)
+    versions = [glibc, *(facts.glibc for facts in found)]
+    return Needs(
+        loader=max(loaders, key=lambda name: (loaders[name], name), default=""),
+        glibc=max(versions, default=()),
+        script=script,
+        brought=frozenset(os.fsdecode(fixup.interpreter.path) for fixup in fixups),
+    )
+
+
+def verdict(needs: Needs) -> str:
+    """One line: yes, or what is missing and what to do about it."""
+    if needs.script and needs.script not in needs.brought and not os.access(needs.script, os.X_OK):
+        return f"no: it starts through {needs.script}, which this machine lacks; install that"
+    if not needs.loader:
+        return "yes"
+    lacking = _lacking(needs)
+    if not lacking:
+        return "yes"
+    if needs.loader in needs.brought:
+        return f"yes, with the C library that it brings ({lacking})"
+    remedy = "repack it with --with-libc on a machine that has it"
+    return f"no: {lacking}, and the image brings no C library; {remedy}"
+
+
+def _lacking(needs: Needs) -> str:
+    """What of the C library this machine lacks; nothing when it has it."""
+    name = os.path.basename(needs.loader).encode()
+    if name not in GLIBC_LOADERS:
+        return "" if os.access(needs.loader, os.X_OK) else f"needs {needs.loader}, which this machine lacks"
+    wanted = "glibc " + ".".join(map(str, needs.glibc)) if needs.glibc else "glibc"
+    here = libc_version(needs.loader)
+    if here is None:
+        musl = any(entry.startswith("ld-musl-") for entry in _listing("/lib"))
+        return f"needs {wanted}, this is musl" if musl else f"needs {wanted}, this machine has none"
+    if here[:2] < needs.glibc[:2]:
+        return f"needs {wanted}, this machine has {'.'.join(map(str, here))}"
+    return ""
+
+
+def libc_version(loader: str) -> Version | None:
+    """The version in the banner of the C library beside the loader; None when there is none, or no glibc."""
+    if not os.access(loader, os.X_OK):
+        return None
+    try:
+        with open(os.path.join(os.path.dirname(os.path.realpath(loader)), "libc.so.6"), "rb") as file:
+            found = _BANNER.search(file.read())
+    except OSError:
+        return None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _listing(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _facts(files: Files, node: Node) -> Facts | None:
+    try:
+        if files.read(node, len(MAGIC)) != MAGIC:
+            return None
+        return facts_of(io.BytesIO(files.read(node, node.size)))
+    except BadImage:
+        return None
+
+
+def _script(files: Files, node: Node) -> str:
+    line, _, _ = files.read(node, _SCRIPT).partition(b"\n")
+    words = line[2:].split() if line.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words else ""

@@ -1,0 +1,1 @@
+"""The first start of an image that the engine cannot read alone."""

@@ -1,0 +1,137 @@
+"""What the command line asks of the engine: one function for each of the front door's verbs.
+
+The engine says itself on stderr why it fails; then there is nothing to add, see `errors.EngineFailed`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from tmprun.bundle.footer import read_footer
+from tmprun.engine import programs
+from tmprun.errors import BadImage, EngineFailed, TmprunError
+from tmprun.human import one_line
+from tmprun.images.image import Image
+from tmprun.index.nodes import key_of
+from tmprun.start.importer import ensure_opened, image_options
+from tmprun.store.shelves import Root
+
+ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the engine must be told about an image: `key` names its tree; `options` name the open `descriptors` that it
+    inherits, the image itself and its index."""
+
+    key: str
+    options: tuple[str, ...]
+    descriptors: tuple[int, ...]
+
+
+@contextmanager
+def told(path: str) -> Iterator[Told]:
+    """Find out, or remember, what the engine must know about the image at `path`.
+
+    TmprunError when there is no such file, BadImage or UnsupportedImage when it is no image that we can read.
+    """
+    with Image(path) as image:
+        footer = read_footer(image.fd)
+        if footer:
+            yield Told(footer.key, tuple(image_options(image)), (image.fd,))
+            return
+        known = ensure_opened(image)
+        option, fd = known.handed_over()
+        try:
+            key = key_of(known.table) if known.table else _key_of_bundle(fd, path)
+            yield Told(key, (*image_options(image), option, str(fd)), (image.fd, fd))
+        finally:
+            os.close(fd)
+
+
+def _key_of_bundle(fd: int, path: str) -> str:
+    footer = read_footer(fd)
+    if footer is None:
+        raise BadImage("what it was unpacked into is no bundle any more", one_line(path), "start it again")
+    return footer.key
+
+
+def roots() -> list[Root]:
+    """The roots in the order in which they are tried. TmprunError when the engine does not tell."""
+    door = programs.door()
+    done = _run([door, "@roots"], stdout=subprocess.PIPE)
+    found = []
+    for line in os.fsdecode(done.stdout).splitlines():
+        match = ROOT_LINE.fullmatch(line)
+        if not match:
+            raise TmprunError(
+                f"the engine answers {one_line(line)!r} when asked for the stores", door, "install it again"
+            )
+        found.append(Root(match[1], match[2], match[3] == "ok", match[4]))
+    return found
+
+
+def build(path: str) -> bytes:
+    """Unpack the image at `path`, unless that has been done; returns the path of its AppDir."""
+    return _ask("@build", path, stdout=subprocess.PIPE).stdout.removesuffix(b"\n")
+
+
+def extract(path: str, into: str, patterns: Sequence[str], output: int | None = None) -> bytes:
+    """Extract into the directory `into` what matches a pattern, or everything.
+
+    Returns the paths that were written, a line each; with the descriptor `output` they go there instead.
+    """
+    done = _ask(
+        "@extract", path, "--into", into, arguments=patterns, stdout=subprocess.PIPE if output is None else output
+    )
+    return done.stdout or b""
+
+
+def verify(path: str, tree: str, image: Told) -> list[str]:
+    """How the tree in the directory `tree` differs from what the image says; nothing when it does not."""
+    done = _ask_about(image, "@verify", path, "--tree", tree, fine=(0, 1), stdout=subprocess.PIPE)
+    differences = os.fsdecode(done.stdout).splitlines()
+    if bool(differences) != (done.returncode == 1):
+        raise TmprunError(
+            f"the engine found {len(differences)} differences and exits with {done.returncode}", one_line(path)
+        )
+    return differences
+
+
+def _ask(
+    verb: str, path: str, *options: str, arguments: Sequence[str] = (), stdout: int
+) -> subprocess.CompletedProcess[bytes]:
+    with told(path) as image:
+        return _ask_about(image, verb, path, *options, arguments=arguments, stdout=stdout)
+
+
+def _ask_about(
+    image: Told,
+    verb: str,
+    path: str,
+    *options: str,
+    arguments: Sequence[str] = (),
+    fine: Sequence[int] = (0,),
+    stdout: int,
+) -> subprocess.CompletedProcess[bytes]:
+    # --again: the engine must not ask Python what the image is; we are the answer.
+    command = [programs.door(), verb, "--again", *image.options, *options, "--", path, *arguments]
+    return _run(command, descriptors=image.descriptors, fine=fine, stdout=stdout)
+
+
+def _run(
+    command: Sequence[str], *, descriptors: Sequence[int] = (), fine: Sequence[int] = (0,), stdout: int | IO[bytes]
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        done = subprocess.run(command, pass_fds=descriptors, stdout=stdout, check=False)
+    except OSError as error:
+        raise TmprunError(f"cannot be started: {error.strerror}", command[0], "install tmprun again") from None
+    if done.returncode not in fine:
+        raise EngineFailed(done.returncode)
+    return done

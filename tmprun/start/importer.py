@@ -1,0 +1,263 @@
+"""The first start of a foreign image: find out what the engine must know about it, remember that, and start the engine.
+
+The front door passes a file that it knows nothing about to `tmprun-py @import OPTIONS -- APP ARGS...`. Here that
+becomes an index (or, where the engine lacks the codec, a bundle), and this process becomes the front door again:
+`tmprun @VERB --image-fd M --index-fd N OPTIONS -- APP ARGS...`. The image comes and goes as an open descriptor,
+since its name may lead to another file by then. Somebody waits meanwhile: nothing is imported that is slow to load.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from tmprun.clock import Clock, debugging
+from tmprun.elf.machines import runs
+from tmprun.errors import TmprunError, UnsupportedImage
+from tmprun.images.compile import Compiled, compile_opened, sha256_of
+from tmprun.images.formats import read_head
+from tmprun.images.image import Image
+from tmprun.images.source import Source
+from tmprun.start import handover
+from tmprun.store.known import Cache, open_cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_WITH_VALUE = ("--signals", "--store", "--fill", "--into", "--tree")
+_ALONE = ("--verify",)
+# Seconds after which a thread must let another one run: the hashing thread needs it after every buffer, for
+# microseconds.
+_SWITCH = 0.0002
+# Machines that also run the programs of others.
+
+
+class Known:
+    """What the engine is told about an image: its index `table`, or `bundle`, what it was made into, an open file that
+    is the caller's to close.
+
+    `name` is what the cache calls it; empty when it could not be kept.
+
+    `compiled` is what the index was made of, when that was done now. It is kept because somebody waits: to take the
+    tree of 100,000 files apart takes 50 ms, and when this process becomes another one nobody needs to.
+    """
+
+    def __init__(
+        self, table: bytes, bundle: int | None = None, name: str = "", compiled: Compiled | None = None
+    ) -> None:
+        self.table = table
+        self.bundle = bundle
+        self.name = name
+        self.compiled = compiled
+
+    def handed_over(self) -> tuple[str, int]:
+        """The engine's option for this, and the descriptor that is its value; a new one for a table."""
+        if self.bundle is not None:
+            return "--frames-fd", self.bundle
+        return "--index-fd", handover.with_content("tmprun-index", self.table)
+
+
+def compile_image(path: str) -> Compiled:
+    """Everything about the foreign image at `path`, its index included, without looking into the cache.
+
+    TmprunError when it cannot be opened; BadImage or UnsupportedImage when it is none that we can read.
+    """
+    with Image(path) as image:
+        return compile_opened(image)
+
+
+def ensure_known(path: str) -> Known:
+    """What the engine needs to build the tree of the foreign image at `path`: see `ensure_opened`."""
+    with Image(path) as image:
+        return ensure_opened(image)
+
+
+def ensure_opened(image: Image) -> Known:
+    """What the engine needs to build the foreign image's tree: from the disk cache, or put there now.
+
+    Errors as for `compile_image`; TmprunError when a bundle must be made of it and can be written nowhere.
+    """
+    with open_cache() as cache:
+        name = cache.lookup(image.identity)
+        known = _from_cache(cache, bytes.fromhex(name[:64])) if name else None
+        return known or _find_out(image, cache, Clock())
+
+
+def image_options(image: Image) -> list[str]:
+    """The engine's options for an image that it inherits open: which file, and whether it may be remembered."""
+    return ["--image-fd", str(image.fd), *(["--read-as", image.identity] if image.settled else [])]
+
+
+def _find_out(image: Image, cache: Cache, clock: Clock) -> Known:
+    """Read the image, and keep what was found out."""
+    # A file that is remembered, and has come here all the same, is not helped by what is remembered.
+    if cache.lookup(image.identity) is None and cache.has_size(image.size):
+        sha256 = sha256_of(image)
+        clock.mark("hash")
+        known = _from_cache(cache, sha256)
+        if known:
+            _remember(image, cache, known, sha256)
+            clock.mark("cache")
+            return known
+    compiled = compile_opened(image, clock.mark)
+    if compiled.table:
+        cache.add_index(compiled.sha256, compiled.table)
+        known = Known(compiled.table, compiled=compiled)
+    else:
+        known = _bundle(image, cache, compiled)
+    _remember(image, cache, known, compiled.sha256)
+    clock.mark("cache")
+    return known
+
+
+def _remember(image: Image, cache: Cache, known: Known, sha256: bytes) -> None:
+    """From now on the image's identity leads to what is known, unless the file has become another one meanwhile."""
+    if image.settled:
+        cache.remember(image.identity, f"{sha256.hex()}.{'index' if known.table else 'bundle'}")
+
+
+def _from_cache(cache: Cache, sha256: bytes) -> Known | None:
+    """What the cache has about the image with this digest."""
+    table = cache.index(sha256)
+    if table:
+        return Known(table)
+    return _kept_bundle(cache, f"{sha256.hex()}.bundle")
+
+
+def _kept_bundle(cache: Cache, name: str) -> Known | None:
+    fd = cache.open_bundle(name)
+    return None if fd is None else Known(b"", fd, name)
+
+
+def _bundle(image: Image, cache: Cache, compiled: Compiled) -> Known:
+    """Make a bundle of the image: in the cache; where that cannot be, in a file without a name."""
+    from tmprun.bundle.transcode import transcode  # this loads slowly, and then works for seconds
+
+    name = f"{compiled.sha256.hex()}.bundle"
+    known = _kept_bundle(cache, name)
+    draft = None if known else cache.draft(name, _say_waiting)
+    if draft:
+        with draft:
+            try:
+                known = _kept_bundle(cache, name)  # whoever held the lock before us may have made it
+                if not known:
+                    transcode(image.fd, compiled.squashfs, draft.fd, compiled.fixups)
+                    draft.publish()
+            except OSError:  # no room, most likely: then without a name
+                pass
+    known = known or _kept_bundle(cache, name)
+    if known:
+        return known
+    fd = handover.anonymous_file("tmprun-bundle")
+    try:
+        transcode(image.fd, compiled.squashfs, fd, compiled.fixups)
+    except OSError as error:
+        raise TmprunError(
+            f"cannot be unpacked: {error.strerror}", "", "set XDG_CACHE_HOME to a directory with room"
+        ) from None
+    return Known(b"", fd)
+
+
+def _say_waiting() -> None:
+    sys.stderr.write("tmprun: waiting for another start of this image, which is unpacking it\n")
+    sys.stderr.flush()
+
+
+def _check_machine(machine: str) -> None:
+    """Refuse an image for another machine, unless that runs its programs too or an emulator is registered."""
+    here = os.uname().machine
+    if runs(machine, here):
+        return
+    emulated = {"armhf": "arm"}.get(machine, machine)
+    if os.path.exists(f"/proc/sys/fs/binfmt_misc/qemu-{emulated}"):
+        return
+    raise UnsupportedImage(f"is made for {machine}, and this machine is {here}", remedy=f"get the release for {here}")
+
+
+class Request:
+    """What the front door asked for: `options` go back to it as they came; `image_fd` is the image, `path` its name."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self.options: list[str] = []
+        self.verb = "run"
+        self.image_fd: int | None = None
+        words = iter(argv)
+        for word in words:
+            if word == "--":
+                break
+            if word in _ALONE:
+                self.options.append(word)
+            elif word in _WITH_VALUE:
+                self.options += [word, next(words, "")]
+            elif word == "--then":
+                self.verb = next(words, "")
+            elif word == "--image-fd":
+                self.image_fd = int(next(words, ""))
+            else:
+                raise TmprunError(
+                    f"@import does not know {word!r}", remedy="it is for the front door of the same version"
+                )
+        self.path = next(words, "")
+        self.arguments = list(words)
+
+
+def main(argv: list[str]) -> NoReturn:
+    """`argv` is what follows `@import`. Becomes the engine, or says in one line why not and exits."""
+    clock = Clock()
+    clock.started()
+    gc.disable()  # this process lives for milliseconds
+    sys.setswitchinterval(_SWITCH)
+    try:
+        _import(Request(argv), clock)
+    except TmprunError as error:
+        _fail(str(error), error.status)
+    except KeyboardInterrupt:
+        _die_of_interrupt()
+    except MemoryError:
+        _fail("there is not enough memory to read the image", TmprunError.status)
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror}", TmprunError.status)
+    except ImportError as error:
+        from tmprun.missing import missing
+
+        _fail(str(missing(error)), TmprunError.status)
+    except Exception as error:
+        _fail(f"tmprun has a bug: {error!r}; TMPRUN_LOG=debug says where", TmprunError.status)
+
+
+def _import(request: Request, clock: Clock) -> NoReturn:
+    environment = handover.initial_environment()
+    with Image(request.path, request.image_fd) as image:
+        with open_cache() as cache:
+            if request.verb == "run":
+                _check_machine(read_head(Source(image.fd, image.size)).machine)
+            known = _find_out(image, cache, clock)
+        option, fd = known.handed_over()
+        for inherited in (image.fd, fd):
+            os.set_inheritable(inherited, True)
+        told = [*image_options(image), option, str(fd), "--again"]
+        arguments = [f"@{request.verb}", *told, *request.options, "--", request.path, *request.arguments]
+        clock.mark("handover")
+        clock.report()
+        handover.become([os.fsencode(argument) for argument in arguments], environment)
+
+
+def _die_of_interrupt() -> NoReturn:
+    import signal  # this loads slowly
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(128 + signal.SIGINT)
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    from tmprun.human import one_line
+
+    if debugging():
+        import traceback
+
+        traceback.print_exc()
+    sys.stderr.write(f"tmprun: {one_line(text)}\n")
+    sys.exit(status)

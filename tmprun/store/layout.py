@@ -1,0 +1,46 @@
+"""Where things lie in a store (docs/store.md): its version, its shelves, and what an entry consists of.
+
+Nobody else knows these names; the engine's side of them is stub/store/layout.c. The importer loads this at a first
+start, so nothing here is slow to load.
+"""
+
+from __future__ import annotations
+
+import os
+
+VERSION = "v1"
+
+# Shelves, the folders of a version. In a root:
+TREES, LOCKS, IDENTITIES, STAGES, TRASH = "tree", "lock", "id", "stage", "trash"
+# In the disk cache:
+IMAGES, KNOWN, TRACES = "image", "known", "trace"
+
+# What is in an entry; the first four when it is complete, or nearly.
+LEASE, INDEX, WATCH, APPDIR, SOURCE = "lease", "index", "watch", "tree", "source"
+
+# Where the fillers of a store leave their locks, as a pattern below its root.
+FILLERS = f"{VERSION}/{TREES}/*/filler"
+
+
+def cache() -> str | None:
+    """The disk cache's directory; None when the environment names none."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if base.startswith("/"):
+        return f"{base}/tmprun"
+    home = os.environ.get("HOME", "")
+    return f"{home}/.cache/tmprun" if home.startswith("/") and home != "/" else None
+
+
+def shelf(root: str, name: str) -> str:
+    """The path of a shelf of the store at `root`."""
+    return f"{root}/{VERSION}/{name}"
+
+
+def entry(root: str, key: str) -> str:
+    """The path of the published entry `key` of the store at `root`."""
+    return f"{shelf(root, TREES)}/{key}"
+
+
+def appdir(root: str, key: str) -> str:
+    """The path of the AppDir in a published entry."""
+    return f"{entry(root, key)}/{APPDIR}"
