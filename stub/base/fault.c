@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "base/fault.h"
 
+#include "base/printable.h"
 #include "base/system.h"
 #include "base/text.h"
 
@@ -26,11 +27,10 @@ int fault_set(struct fault *fault, enum fault_kind kind, int status, ...)
 static void print_line(const char *text)
 {
 	char line[1100];
-	join(line, sizeof line - 1, "tmprun: ", text, (char *)NULL);
+	join(line, sizeof line, "tmprun: ", (char *)NULL);
 	size_t length = strlen(line);
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = '?';
+	printable(line + length, sizeof line - 1 - length, text);
+	length = strlen(line);
 	line[length++] = '\n';
 	if (write(STDERR_FILENO, line, length) < 0)
 		return; /* nowhere left to say it */

@@ -23,7 +23,7 @@ int fault_set(struct fault *fault, enum fault_kind kind, int status, ...) __attr
 #define BAD_STORE(fault, ...) fault_set(fault, FAULT_STORE, EXIT_FAILED, __VA_ARGS__, (char *)NULL)
 #define FAILED(fault, ...) fault_set(fault, FAULT_OTHER, EXIT_FAILED, __VA_ARGS__, (char *)NULL)
 
-/* Print "tmprun: TEXT" on stderr, unprintable bytes as '?', in one write; returns the fault's status. */
+/* Print "tmprun: TEXT" on stderr, what is not printable escaped, in one write; returns the fault's status. */
 int fault_report(const struct fault *fault);
 
 /* Turn the debug log on when `level`, which may be NULL, is "debug". It is off to begin with. */

@@ -245,8 +245,8 @@ static void housekeeping(struct filler *filler, uint64_t *last_look)
 	atomic_fetch_add(&filler->gate->shared->beat, 1);
 	if (!filler->guard || waitpid(filler->guard, NULL, WNOHANG) == filler->guard)
 		guard_spawn(filler, take_over_from);
-	if (!filler->has_threads)
-		hands_start(filler);
+	if (!filler->has_threads && hands_start(filler))
+		hands_begin(filler);
 	ask_all_broken(filler);
 	ties_take(filler->gate);
 	mind_the_time(filler);
@@ -299,6 +299,8 @@ void filler_run(struct filler *filler)
 	sigset_t awaited;
 	awaited_signals(&awaited);
 	say_go(filler->gate->shared);
+	if (filler->has_threads)
+		hands_begin(filler);
 	for (;;) {
 		bool busy = !filler->has_threads && hands_do_one(filler);
 		struct timespec period = {.tv_nsec = busy ? 0 : BEAT_MS / 2 * 1000000l};

@@ -87,20 +87,28 @@ void claim_let_go(struct filler *filler)
 	atomic_store(&filler->gate->shared->claim, -1);
 }
 
+/* Whether nobody is left, and nobody can come. */
+static bool end_users(struct filler *filler, struct last_words *words)
+{
+	if (filler_users(filler, end_process, words) != 0 || !claim_take(filler))
+		return false;
+	if (filler_users(filler, NULL, NULL) == 0)
+		return true;
+	claim_let_go(filler);
+	return false;
+}
+
 void give_up(struct filler *filler, const char *why)
 {
 	struct last_words words = {.text = why};
+	int round = 0;
 	/* Again, since one that was just being forked may have been missed. */
-	for (int round = 0; round < ROUNDS; round++) {
+	while (round < ROUNDS && !end_users(filler, &words)) {
 		atomic_fetch_add(&filler->gate->shared->beat, 1);
-		if (filler_users(filler, end_process, &words) == 0 && claim_take(filler)) {
-			if (filler_unused(filler))
-				break;
-			claim_let_go(filler);
-		}
 		usleep(ROUND_US);
+		round++;
 	}
-	if (!filler_unused(filler))
+	if (round == ROUNDS)
 		return;
 	atomic_store(&filler->gate->shared->leaving, true);
 	entry_remove(filler->gate->entry_fd, filler->gate->key);

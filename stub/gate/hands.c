@@ -267,6 +267,8 @@ static bool do_ahead(struct hand *hand)
 
 static struct hand *take_hand(struct filler *filler)
 {
+	pthread_mutex_lock(&filler->turn); /* the main thread has it until they may begin */
+	pthread_mutex_unlock(&filler->turn);
 	return &filler->hands[1 + atomic_fetch_add(&filler->next_hand, 1)];
 }
 
@@ -366,16 +368,24 @@ bool hands_start(struct filler *filler)
 {
 	pthread_t thread;
 	unsigned count = 0;
+	pthread_mutex_lock(&filler->turn);
 	for (unsigned i = 0; i < filler->crew; i++)
 		if (pthread_create(&thread, NULL, serve, filler) == 0) {
 			crew_place(thread, i + 1);
 			count++;
 		}
 	filler->has_threads = count > 0;
-	if (!count)
+	if (!count) {
+		pthread_mutex_unlock(&filler->turn);
 		return false;
+	}
 	for (unsigned i = 0; i < behind(filler); i++)
 		if (pthread_create(&thread, NULL, fill_behind, filler) != 0 && i == 0)
 			atomic_store(&filler->stopped, true);
 	return true;
+}
+
+void hands_begin(struct filler *filler)
+{
+	pthread_mutex_unlock(&filler->turn);
 }

@@ -15,8 +15,10 @@ int hands_prepare(struct filler *filler, struct fault *fault);
 /* Another process was at work with it. */
 void hands_begin_anew(struct filler *filler);
 
-/* Begin to serve: false when not even one thread can be had. */
+/* Have the threads: false when not even one can be had. They do nothing before hands_begin: the processors are for who is to say
+ * go, and to go. */
 bool hands_start(struct filler *filler);
+void hands_begin(struct filler *filler);
 
 /* In the main thread, as long as there are no others: serve one piece that is waited for; false when there is none. */
 bool hands_do_one(struct filler *filler);

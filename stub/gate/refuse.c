@@ -121,6 +121,8 @@ static void refuse(struct filler *filler, uint32_t number, const char *why)
 		atomic_store(&shared->refusing, number);
 		result = replace(filler, number);
 		ask_no_more(filler, number);
+		/* The tree will not be complete: it goes when nobody uses it any more. */
+		atomic_store(&filler->stopped, true);
 	}
 	hands_let_go(filler);
 	if (old < 0)

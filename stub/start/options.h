@@ -15,7 +15,7 @@ int options_take(struct request *request, char **argv, int at, enum option_giver
 
 /* Write those that were given and that another program has to hear of to `out`, which has room for OPTION_WORDS_MAX: how many
  * words that are. */
-enum { OPTION_WORDS_MAX = 24 };
+enum { OPTION_WORDS_MAX = 32 };
 size_t options_hand_on(const struct request *request, const char **out);
 
 /* Say on stderr that the command line is wrong; returns the exit status. */

@@ -2,9 +2,11 @@
 #include "start/provide.h"
 
 #include "base/environment.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "gate/mode.h"
 #include "start/build.h"
+#include "start/file_limit.h"
 #include "store/roots.h"
 
 #include <string.h>
@@ -61,21 +63,28 @@ static int build_somewhere(const struct request *request, const struct roots *ro
 
 int provide(const struct request *request, struct image *image, struct entry *entry, struct fault *fault)
 {
-	struct roots roots;
-	roots_list(&roots, &request->environment, request->store, request->extract_and_run);
+	/* A list is large, and the caller may have a small stack. */
+	CLEANUP(free_pointer) struct roots *roots = zeroed(1, sizeof *roots);
+	if (!roots)
+		return FAILED(fault, "no memory");
+	roots_list(roots, &request->environment, request->store, request->extract_and_run);
 	if (request_open(request, image, fault) < 0)
 		return -1;
-	if (!request->verify && find_warm(image, &roots, entry))
+	if (!request->verify && find_warm(image, roots, entry))
 		return 0;
 	if (request_load_opened(request, image, fault) < 0)
 		return -1;
+	struct file_limit limit;
+	if (file_limit_lift(&limit, &image->index, fault) < 0)
+		return -1;
 	/* What we make has the modes that we say, whatever the caller's mask; the app gets the caller's back. */
 	mode_t mask = umask(0);
-	int result = build_somewhere(request, &roots, image, false, entry, fault);
+	int result = build_somewhere(request, roots, image, false, entry, fault);
 	if (result == 0 && request->verify && !request->same(image, entry->tree)) {
 		entry_discard(entry, NULL);
-		result = build_somewhere(request, &roots, image, true, entry, fault);
+		result = build_somewhere(request, roots, image, true, entry, fault);
 	}
 	umask(mask);
+	file_limit_put_back(&limit);
 	return result;
 }

@@ -29,6 +29,7 @@ struct request {
 	bool flag_taken;       /* --appimage-extract-and-run was taken out of the arguments */
 	bool self;             /* the image is the running program */
 	bool again;            /* Python has been asked already: what is unknown now stays so */
+	bool nul;              /* printed paths end with a NUL, not a newline */
 	bool verify;           /* compare a tree that is there with the image before it is used */
 
 	/* What this program knows about images that are no bundles: loads the image's index and returns 0, or -1. */

@@ -6,7 +6,9 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "store/chain.h"
 #include "store/tie.h"
+#include "store/users.h"
 #include "store/watch.h"
 #include "tree/interpreters.h"
 #include "tree/remove.h"
@@ -208,7 +210,7 @@ void entry_discard(struct entry *entry, const char *identity)
 		return;
 	struct fault ignored = {0};
 	CLEANUP(shelves_close) struct shelves shelves = SHELVES_CLOSED;
-	CLEANUP(close_fd) int root = open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(close_fd) int root = chain_open(base, &ignored);
 	if (root < 0 || shelves_open(&shelves, root, &ignored) < 0)
 		return;
 	pid_t us[] = {getpid(), 0};

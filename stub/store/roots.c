@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "store/chain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,29 +16,25 @@
 #include <unistd.h>
 
 enum { TMPFS_MAGIC = 0x01021994 };
-
-/* The owner that a user namespace shows for everybody who does not exist in it, root included (user_namespaces(7)). */
-enum { OVERFLOW_USER = 65534 };
 #define RAMFS_MAGIC 0x858458f6ul
 
 /* Left free beside a tree, for the app and everybody else. */
 enum { RESERVE = 16 << 20 };
 
 /* A store's share: half of its file system, and on a tmpfs no more than a quarter of the memory, which is half of what a
- * tmpfs is given by default. The rest is the app's own, and everybody's. (tmprun/prune.py has the same.) */
+ * tmpfs is given by default. The rest is the app's own, and everybody's. (tmprun/store/prune.py has the same.) */
 enum { SHARE_OF_SPACE = 2, SHARE_OF_MEMORY = 4 };
 
-#define ANY ((struct root){.only_tmpfs = false})
-#define ONLY_TMPFS ((struct root){.only_tmpfs = true})
-#define OF_THE_USER ((struct root){.make_above = true})
-#define CHOSEN ((struct root){.make_above = true, .chosen = true})
+enum kind { ANY, ONLY_TMPFS, OF_THE_USER, CHOSEN };
 
-static void add(struct roots *roots, const char *parent, const char *name, struct root kind)
+static void add(struct roots *roots, const char *parent, const char *name, enum kind kind)
 {
 	if (!parent || roots->count == ROOTS_MAX)
 		return;
 	struct root *root = &roots->list[roots->count];
-	*root = kind;
+	root->only_tmpfs = kind == ONLY_TMPFS;
+	root->make_above = kind == OF_THE_USER || kind == CHOSEN;
+	root->chosen = kind == CHOSEN;
 	if (join(root->path, sizeof root->path, parent, name, (char *)NULL))
 		roots->count++;
 }
@@ -64,11 +61,14 @@ static void mark_runtime(struct roots *roots, const struct environment *environm
 
 bool roots_cache(struct root *root, const struct environment *environment)
 {
-	struct roots one = {0};
-	add_cache(&one, environment);
-	mark_runtime(&one, environment);
-	*root = one.list[0];
-	return one.count == 1;
+	/* A list is large, and the caller may have a small stack. */
+	CLEANUP(free_pointer) struct roots *one = zeroed(1, sizeof *one);
+	if (!one)
+		return false;
+	add_cache(one, environment);
+	mark_runtime(one, environment);
+	*root = one->list[0];
+	return one->count == 1;
 }
 
 static void add_chosen(struct roots *roots, const char *chosen)
@@ -114,39 +114,38 @@ bool root_is_tmpfs(int fd)
 	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC);
 }
 
-/* Why nothing of ours is to be made in the open directory `above`; or NULL. */
-static const char *unfit(int above, bool only_tmpfs)
+/* The directory that `path` lies in, or would, and the last name of it. */
+static bool split(const char *path, char above[PATH_MAX], const char **name)
 {
-	struct stat stat;
-	if (fstat(above, &stat) < 0)
-		return reason_text(errno);
-	/* Its owner could exchange what we make there: after `sudo -E`, HOME is the user's. */
-	if (stat.st_uid != geteuid() && stat.st_uid != 0 && stat.st_uid != OVERFLOW_USER)
-		return "lies in a directory of another user";
-	return only_tmpfs && !root_is_tmpfs(above) ? "not a tmpfs" : NULL;
+	join(above, PATH_MAX, path, (char *)NULL);
+	char *slash = strrchr(above, '/');
+	while (slash && slash > above && !slash[1]) { /* a slash at the end names nothing */
+		*slash = '\0';
+		slash = strrchr(above, '/');
+	}
+	if (!slash || !slash[1])
+		return false;
+	*name = path + (slash - above) + 1;
+	slash[slash == above] = '\0';
+	return true;
 }
 
-/* Make `path`, and so many levels above it, where they are missing; the reason why not, or NULL. */
-static const char *make_directory(const char *path, unsigned levels, bool only_tmpfs)
+static int make_in(int above, const char *name, struct fault *fault)
 {
-	struct stat there;
-	char above[PATH_MAX];
-	if (lstat(path, &there) == 0)
-		return NULL; /* what it is, is looked at once it is open */
-	join(above, sizeof above, path, (char *)NULL);
-	char *slash = strrchr(above, '/');
-	const char *name = path + (slash - above) + 1;
-	slash[slash == above] = '\0';
-	if (!*name)
-		return make_directory(above, levels, only_tmpfs);
-	const char *reason = levels ? make_directory(above, levels - 1, only_tmpfs) : NULL;
-	if (reason)
-		return reason;
-	CLEANUP(close_fd) int fd = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	reason = fd < 0 ? reason_text(errno) : unfit(fd, only_tmpfs);
-	if (!reason && mkdirat(fd, name, 0700) < 0 && errno != EEXIST)
-		reason = reason_text(errno);
-	return reason;
+	return mkdirat(above, name, 0700) < 0 && errno != EEXIST ? BAD_STORE(fault, reason_text(errno)) : 0;
+}
+
+/* The directory that ours lies in; made when missing, if `make` allows that. */
+static int open_above(const char *path, bool make, struct fault *fault)
+{
+	char grand[PATH_MAX];
+	const char *name;
+	struct fault reason = {0};
+	int fd = chain_open(path, &reason);
+	if (fd >= 0 || errno != ENOENT || !make || !split(path, grand, &name))
+		return fd >= 0 ? fd : BAD_STORE(fault, reason.text);
+	CLEANUP(close_fd) int above = chain_open(grand, fault);
+	return above < 0 || make_in(above, name, fault) < 0 ? -1 : chain_open(path, fault);
 }
 
 /* XDG_RUNTIME_DIR itself must be ours, too: after `sudo -E` it is another's. */
@@ -166,20 +165,40 @@ static int check_runtime_directory(const struct root *root, struct fault *fault)
 	return (stat.st_mode & 0777) == 0700 ? 0 : BAD_STORE(fault, "XDG_RUNTIME_DIR is open to others (its mode is not 0700)");
 }
 
-int root_open(const struct root *root, bool create, struct fault *fault)
+/* Ours, in the open directory `above`. */
+static int open_ours(const struct root *root, int above, const char *name, bool create, struct fault *fault)
 {
-	if (check_runtime_directory(root, fault) < 0)
-		return -1;
-	/* A level above only where it is the user's own: /dev/shm, /tmp and /var/tmp are not for us to make, as root could. */
-	const char *reason = create ? make_directory(root->path, root->make_above, root->only_tmpfs) : NULL;
-	if (reason)
-		return BAD_STORE(fault, reason);
-	int fd = open(root->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	static const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(above, name, flags);
+	if (fd < 0 && errno == ENOENT && create) {
+		if (root->only_tmpfs && !root_is_tmpfs(above))
+			return BAD_STORE(fault, "not a tmpfs");
+		if (make_in(above, name, fault) < 0)
+			return -1;
+		fd = openat(above, name, flags);
+	}
 	if (fd < 0) {
 		bool symlink = errno == ELOOP || errno == ENOTDIR;
 		return BAD_STORE(fault, symlink ? "is a symlink or not a directory" : reason_text(errno));
 	}
+	return fd;
+}
+
+int root_open(const struct root *root, bool create, struct fault *fault)
+{
+	char path[PATH_MAX];
+	const char *name;
+	if (check_runtime_directory(root, fault) < 0)
+		return -1;
+	if (!split(root->path, path, &name))
+		return BAD_STORE(fault, "is no place for a store");
+	/* A level above only where it is the user's own: /dev/shm, /tmp and /var/tmp are not for us to make, as root could. */
+	CLEANUP(close_fd) int above = open_above(path, create && root->make_above, fault);
+	int fd = above < 0 ? -1 : open_ours(root, above, name, create, fault);
+	if (fd < 0)
+		return -1;
 	struct stat stat;
+	const char *reason = NULL;
 	if (fstat(fd, &stat) < 0)
 		reason = reason_text(errno);
 	else if (stat.st_uid != geteuid())

@@ -11,6 +11,7 @@
 
 enum { ROOTS_MAX = 9 };
 
+/* 4 KiB: not for the stack by the dozen, which may be small. */
 struct root {
 	char path[PATH_MAX]; /* our own directory in it, absolute */
 	bool only_tmpfs;     /* to be used only when it is a tmpfs */

@@ -54,7 +54,7 @@ def _new_main(config: Config, world: World, number: int) -> Steps:
 
 
 def _refuse(config: Config, world: World, number: int, gen: Gen) -> Steps:
-    """The file cannot be filled: no new start, a new inode behind its name, and who waits for the old one is ended."""
+    """The file cannot be filled: a new inode behind its name, and who waits for the old one is ended."""
     late = waiting(world, number, "old")
     if late:
         yield f"filler: ends who waits for the old inode: {names(late)}", kill(config, world, late)
@@ -70,8 +70,6 @@ def _rename_inode(config: Config, world: World, number: int, gen: Gen) -> Steps:
     if not config.keeps("give up one file"):
         if not gen.filler.hand:
             yield "filler: cannot fill the file, and gives up", hand(world, number, "scan")
-    elif not gen.closed:
-        yield "filler: closes the entry to starts", put_gen(world, number, closed=True)
     elif not gen.spare:
         yield "filler: makes a new inode, gated, not yet named", put_gen(world, number, spare=True)
     elif not gen.old:

@@ -67,7 +67,7 @@ def _tie(config: Config, world: World, who: int) -> Steps:
 
 def _alive(config: Config, world: World, who: int) -> Steps:
     gen = world.gens[world.starters[who].gen]
-    if not gen.watch and (not gen.alive or gen.closed):
+    if not gen.watch and not gen.alive:
         yield "finds it neither complete nor being filled", _miss(world, who)
         return
     build = NONE if world.build == who else world.build

@@ -93,7 +93,6 @@ class Gen(NamedTuple):
     place: str = "gone"  # stage, tree, trash, gone
     go: bool = False
     watch: bool = False
-    closed: bool = False
     full: bool = False
     old: str = ""
     top: str = "held"

@@ -113,7 +113,7 @@ def test_the_environment_is_read_in_one_file() -> None:
 
 def test_options_are_named_in_one_file() -> None:
     assert options().keys() >= {"--store", "--fill", "--verify", "--index-fd"}
-    for name in options().keys() - {"--signals"}:  # which foreign/python.c gives to Python, and gets back
+    for name in options().keys() - {"--signals", "--image-fd"}:  # which foreign/python.c gives to Python, and gets back
         assert said(f'"{name}"') == {"start/options.c"}, name
 
 

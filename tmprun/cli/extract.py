@@ -25,7 +25,7 @@ def extract(
     """Extract an image's files into a directory, and print their paths."""
     if not as_json:
         sys.stdout.flush()
-        verbs.extract(image, directory, patterns or [], sys.stdout.fileno())
+        verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno())
         return
-    paths = verbs.extract(image, directory, patterns or []).splitlines()
+    paths = verbs.extract(image, directory, patterns or [])
     say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})

@@ -82,15 +82,15 @@ def build(path: str) -> bytes:
     return _ask("@build", path, stdout=subprocess.PIPE).stdout.removesuffix(b"\n")
 
 
-def extract(path: str, into: str, patterns: Sequence[str], output: int | None = None) -> bytes:
-    """Extract into the directory `into` what matches a pattern, or everything.
+def extract(path: str, into: str, patterns: Sequence[str]) -> list[bytes]:
+    """Extract into the directory `into` what matches a pattern, or everything; returns the paths that were written."""
+    done = _ask("@extract", path, "--nul", "--into", into, arguments=patterns, stdout=subprocess.PIPE)
+    return done.stdout.split(b"\0")[:-1]
 
-    Returns the paths that were written, a line each; with the descriptor `output` they go there instead.
-    """
-    done = _ask(
-        "@extract", path, "--into", into, arguments=patterns, stdout=subprocess.PIPE if output is None else output
-    )
-    return done.stdout or b""
+
+def extract_and_print(path: str, into: str, patterns: Sequence[str], output: int) -> None:
+    """The same; the paths go to the descriptor `output`, a line each, escaped if that is a terminal."""
+    _ask("@extract", path, "--into", into, arguments=patterns, stdout=output)
 
 
 def verify(path: str, tree: str, image: Told) -> list[str]:

@@ -12,6 +12,7 @@ import stat
 from tmprun.errors import BadImage, TmprunError
 from tmprun.index.decode import decode
 from tmprun.store import layout
+from tmprun.store.chain import open_chain
 from tmprun.store.draft import Draft, begin
 
 TYPE_CHECKING = False
@@ -31,12 +32,12 @@ def open_cache() -> Cache:
     opened: list[int] = []
     try:
         if path is not None:
-            _make(os.path.dirname(path))  # one level, as ~/.cache: more than that is not ours to make
-            _make(path)
-            opened.append(_open_ours(path))
-            opened.append(_enter(opened[0], layout.VERSION))
-            opened += [_enter(opened[1], layout.IMAGES), _enter(opened[1], layout.KNOWN)]
-            return Cache(os.dup(opened[2]), os.dup(opened[3]))
+            above, _, name = path.rpartition("/")
+            opened.append(_open_above(above))
+            opened.append(_enter(opened[0], name))
+            opened.append(_enter(opened[1], layout.VERSION))
+            opened += [_enter(opened[2], layout.IMAGES), _enter(opened[2], layout.KNOWN)]
+            return Cache(os.dup(opened[3]), os.dup(opened[4]))
     except OSError:
         pass
     finally:
@@ -45,7 +46,21 @@ def open_cache() -> Cache:
     return Cache(_NOWHERE, _NOWHERE)
 
 
-def _make(path: str, parent: int | None = None) -> None:
+def _open_above(path: str) -> int:
+    """The directory that the cache lies in; made when missing, as ~/.cache: more than one level is not ours to make."""
+    try:
+        return open_chain(path)
+    except FileNotFoundError:
+        above, _, name = path.rstrip("/").rpartition("/")
+        parent = open_chain(above or "/")
+        try:
+            _make(name, parent)
+        finally:
+            os.close(parent)
+        return open_chain(path)
+
+
+def _make(path: str, parent: int) -> None:
     try:
         os.mkdir(path, 0o700, dir_fd=parent)
     except FileExistsError:
@@ -57,7 +72,7 @@ def _enter(parent: int, name: str) -> int:
     return _open_ours(name, parent)
 
 
-def _open_ours(path: str, parent: int | None = None) -> int:
+def _open_ours(path: str, parent: int) -> int:
     """The directory `path`, opened; PermissionError unless it is ours and closed to others."""
     fd = os.open(path, _FOLDER, dir_fd=parent)
     facts = os.fstat(fd)

@@ -21,7 +21,7 @@ from tmprun.store.prune import prune
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = [f"base/{name}" for name in ("environment", "fault", "file", "memory", "system", "text")]
-UNITS += ["store/kin", "store/layout", "store/roots", "store/users"]
+UNITS += ["store/chain", "store/kin", "store/layout", "store/roots", "store/users"]
 WORDS = {usage.Use.NONE: "none", usage.Use.SEEN: "seen", usage.Use.UNKNOWN: "unknown"}
 
 Kind = Callable[[Path], AbstractContextManager[object]]
