@@ -44,11 +44,11 @@ class Visit:
         outcome = Outcome(self.release, self.user)
         start = time.monotonic()
         self.log.write_bytes(b"")
-        self.place.make(archive)
         try:
+            self.place.make(archive)
             self._succeed("demo")
             self._succeed("test", f"ARGS=--junitxml={JUNIT}")
-        except Trouble as trouble:
+        except (Trouble, OSError, subprocess.CalledProcessError) as trouble:
             outcome.trouble = str(trouble)
         junit = self.place.root / JUNIT.lstrip("/")
         if junit.exists():

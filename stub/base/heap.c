@@ -3,8 +3,6 @@
  * The programs allocate a few tables, and then become the app or fill until they end; what works for years in one process, with
  * 10 KB of code, is more than that needs. Left out when a sanitizer brings its own. */
 #define _GNU_SOURCE
-#include "base/heap.h"
-
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -22,8 +20,15 @@ struct block {
 };
 _Static_assert(sizeof(struct block) == ALIGN, "blocks stay aligned");
 
-static char *chunk_at, *chunk_end;
-static atomic_flag busy = ATOMIC_FLAG_INIT;
+/* What small blocks are cut off, from the front. */
+struct chunk {
+	atomic_size_t used;
+	_Alignas(ALIGN) char bytes[];
+};
+enum { ROOM = CHUNK - sizeof(struct chunk) };
+
+/* Threads take their blocks without a lock: one that a fork found held would be held in the child for ever. */
+static struct chunk *_Atomic current;
 
 static void *map(size_t size)
 {
@@ -41,34 +46,28 @@ static void *large(size_t size)
 	return block + 1;
 }
 
-void heap_hold(void)
+/* Where a block of `need` bytes, which fit into a chunk, goes. */
+static struct block *cut(size_t need)
 {
-	while (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
-		continue; /* a few instructions, but for the rare mapping */
-}
-
-void heap_let_go(void)
-{
-	atomic_flag_clear_explicit(&busy, memory_order_release);
+	struct chunk *chunk = atomic_load_explicit(&current, memory_order_acquire);
+	size_t at = chunk ? atomic_fetch_add_explicit(&chunk->used, need, memory_order_relaxed) : ROOM;
+	if (at > ROOM - need) {
+		struct chunk *fresh = map(CHUNK);
+		if (!fresh)
+			return NULL;
+		/* Whoever is second wastes what is left of his: it is not even touched. */
+		fresh->used = need;
+		atomic_compare_exchange_strong(&current, &chunk, fresh);
+		chunk = fresh;
+		at = 0;
+	}
+	return (struct block *)(void *)(chunk->bytes + at);
 }
 
 static void *small(size_t size)
 {
 	size_t need = (size + sizeof(struct block) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	struct block *block = NULL;
-	heap_hold();
-	if (!chunk_at || (size_t)(chunk_end - chunk_at) < need) {
-		char *fresh = map(CHUNK);
-		if (fresh) {
-			chunk_at = fresh;
-			chunk_end = fresh + CHUNK;
-		}
-	}
-	if (chunk_at && (size_t)(chunk_end - chunk_at) >= need) {
-		block = (struct block *)(void *)chunk_at;
-		chunk_at += need;
-	}
-	heap_let_go();
+	struct block *block = cut(need);
 	if (!block)
 		return NULL;
 	*block = (struct block){size, 0};
@@ -109,16 +108,6 @@ void *realloc(void *memory, size_t size)
 	memcpy(fresh, memory, before < size ? before : size);
 	free(memory);
 	return fresh;
-}
-
-#else
-
-void heap_hold(void)
-{
-}
-
-void heap_let_go(void)
-{
 }
 
 #endif

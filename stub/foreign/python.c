@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 extern const char python_boot[] __attribute__((visibility("hidden")));
+
+enum { PYTHON_DESCRIPTORS = 16 };
 
 static const int python_ignores[] = {SIGPIPE, SIGXFSZ};
 
@@ -91,10 +94,21 @@ static int find_python(char door[PATH_MAX], char python[PATH_MAX], struct fault 
 	return FAILED(fault, script, " was made for a Python that is not there; install the package again with pip");
 }
 
+/* With fewer descriptors Python does not get as far as saying so itself. */
+static int check_descriptors(struct fault *fault)
+{
+	struct rlimit limit;
+	char number[24];
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= PYTHON_DESCRIPTORS)
+		return 0;
+	return FAILED(fault, "this needs ", decimal(number, PYTHON_DESCRIPTORS),
+		      " descriptors, and the limit is lower; raise it (ulimit -n)");
+}
+
 int python_become(const char *const *arguments, struct fault *fault)
 {
 	char door[PATH_MAX], python[PATH_MAX];
-	if (find_python(door, python, fault) < 0)
+	if (check_descriptors(fault) < 0 || find_python(door, python, fault) < 0)
 		return -1;
 	/* -I: a PYTHONPATH or PYTHONHOME that is meant for the app must not break, or steer, our own. */
 	const char *const first[] = {python, "-I", "-c", python_boot, door};

@@ -20,16 +20,27 @@
 
 enum { ROUNDS = 100, ROUND_US = 10000 };
 
+/* Notes the place, unless it is there. When there is no room for more, somebody may be told twice. */
+static bool is_new(struct last_words *words, const struct stat *place)
+{
+	for (size_t i = 0; i < words->told; i++)
+		if (words->places[i].device == place->st_dev && words->places[i].inode == place->st_ino)
+			return false;
+	if (words->told < sizeof words->places / sizeof *words->places) {
+		words->places[words->told].device = place->st_dev;
+		words->places[words->told++].inode = place->st_ino;
+	}
+	return true;
+}
+
 void say_last_words(pid_t pid, struct last_words *words)
 {
 	char path[48], number[24], line[1200];
 	struct stat stat;
 	join(path, sizeof path, "/proc/", decimal(number, (uint64_t)pid), "/fd/2", (char *)NULL);
 	CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &stat) < 0 || (stat.st_dev == words->device && stat.st_ino == words->inode))
+	if (fd < 0 || fstat(fd, &stat) < 0 || !is_new(words, &stat))
 		return;
-	words->device = stat.st_dev;
-	words->inode = stat.st_ino;
 	join(line, sizeof line, "tmprun: the app was ended, since a file of it cannot be unpacked: ", words->text, "\n", (char *)NULL);
 	if (write(fd, line, strlen(line)) < 0)
 		return;

@@ -7,14 +7,18 @@
 
 #include "gate/state.h"
 
-/* What the user of those is told, and where that was said last: processes of one app share their stderr. */
+/* What the users of those are told, and where that has been said: processes of one app share their stderr, and one that was
+ * killed is met again until it is gone. */
 struct last_words {
 	const char *text;
-	dev_t device;
-	ino_t inode;
+	size_t told;
+	struct {
+		dev_t device;
+		ino_t inode;
+	} places[16];
 };
 
-/* Say it on the process's stderr, unless that is where it was said before. */
+/* Say it on the process's stderr, unless it was said there before. */
 void say_last_words(pid_t pid, struct last_words *words);
 
 /* Call `act` for each process that uses the tree, ours not counted: how many there are, -1 when that cannot be known. */

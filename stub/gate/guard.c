@@ -2,7 +2,6 @@
 #include "gate/guard.h"
 
 #include "base/fault.h"
-#include "base/heap.h"
 #include "base/system.h"
 #include "gate/deadline.h"
 #include "store/users.h"
@@ -47,13 +46,11 @@ static _Noreturn void guard_main(struct filler *filler, pid_t watched, take_over
 }
 
 /* The C library's fork has no table for two. What its fork would have put right is right: only this thread makes threads, and
- * none ever ends, so nobody holds a lock of the library's; the allocator's is ours meanwhile. */
+ * none ever ends, so nobody holds a lock of the library's, and the allocator has none. */
 bool guard_spawn(struct filler *filler, take_over *become)
 {
 	pid_t self = getpid();
-	heap_hold();
 	pid_t guard = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
-	heap_let_go();
 	if (guard == 0)
 		guard_main(filler, self, become);
 	filler->guard = guard > 0 ? guard : 0;

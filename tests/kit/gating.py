@@ -114,7 +114,9 @@ class Helper:
     kind: str
 
     def send(self, number: int) -> None:
-        os.kill(self.pid, number)
+        """Send it a signal; one that has ended gets none, whether its parent has noticed or not."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def parent(self) -> int:
         """Its parent's number; 0 when it has ended."""

@@ -93,10 +93,10 @@ def bench(
 
     request = command.Request(
         image=Path(image) if image else None, arguments=tuple(arguments or ()), cases=tuple(case or ()),
-        listing=listing, make=tuple(make or ()), ci=ci, earlier=tuple(earlier or ()), runs=runs, memory=memory,
-        drop_caches=drop_caches, level=level, block=block, timeout=timeout, work=work, door=door, json=json,
-        markdown=markdown, junit=junit, picture=picture, draw=tuple(draw or ()), save_baseline=save_baseline,
-        baseline=baseline, fail_if=tuple(fail_if or ()), strict=strict,
+        listing=listing, make=tuple(make or ()), ci=ci, earlier=tuple(map(Path, earlier or ())), runs=runs,
+        memory=memory, drop_caches=drop_caches, level=level, block=block, timeout=timeout, work=work, door=door,
+        json=json, markdown=markdown, junit=junit, picture=picture, draw=tuple(draw or ()),
+        save_baseline=save_baseline, baseline=baseline, fail_if=tuple(fail_if or ()), strict=strict,
     )  # fmt: skip
     try:
         status = command.run(request)

@@ -163,3 +163,14 @@ def test_two_first_starts_at_once(whole: Harness, foreign: App) -> None:
 def test_without_python_beside_it_the_door_says_so(harness: Harness, foreign: App) -> None:
     lonely = Path(shutil.copy(harness.door, harness.base / "tmprun"))
     harness.refused(harness.run(lonely, foreign.bundle, status=None), "tmprun-py", status=127)
+
+
+@pytest.mark.parametrize("limit", range(4, 20, 3))
+@pytest.mark.parametrize("verb", [[], ["info"]], ids=["run", "info"])
+def test_few_descriptors(harness: Harness, door_with_python: Path, foreign: App, verb: list[str], limit: int) -> None:
+    """It works, or one line says why not."""
+    command = ["prlimit", f"--nofile={limit}", door_with_python, *verb, foreign.bundle]
+    result = harness.run(*command, status=None)
+    said = result.stderr.decode()
+    assert result.status == 0 or (said.startswith("tmprun: ") and said.count("\n") == 1), str(result)
+    assert result.status == 0 or "descriptors" in said or "too many open files" in said.lower(), str(result)

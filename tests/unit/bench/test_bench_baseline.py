@@ -317,10 +317,10 @@ def test_commands_on_the_page_exist_and_its_metrics_are_all_there_are() -> None:
 def test_the_runs_page_is_right_about_commands_and_code(tmp_path: Path) -> None:
     page = (DOCS.parent / "bench" / "runs" / "README.md").read_text()
     merge, draw = (line.strip() for line in page.splitlines() if line.startswith("    tmprun "))
-    assert parsed(merge)["earlier"] == [Path("part1.json"), Path("part2.json")]
+    assert [*map(Path, parsed(merge)["earlier"])] == [Path("part1.json"), Path("part2.json")]
     assert set(parsed(draw)["draw"]) <= CASES.keys()
     (arguments,) = re.findall(r'make bench ARGS="([^"]*)"', page)
-    assert parsed(f"tmprun bench {arguments}")["case"] == ["all"]
+    assert parsed(f"tmprun bench {arguments}")["case"] in (["all"], ("all",))
     result = starts(case="gated-neovim")
     result.series["own runtime, FUSE"] = result.series[PEER]
     path = tmp_path / "NAME.json"

@@ -93,7 +93,8 @@ def test_nothing_lies_on_anything_else_or_outside() -> None:
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     whole = figure.bbox
     for axes in (one for one in figure.get_axes() if one.axison):
-        texts = [*axes.get_yticklabels(), *axes.texts, axes.title, axes._left_title, axes.xaxis.label]
+        ticks = [tick.label1 for tick in axes.yaxis._update_ticks()]  # those that are drawn
+        texts = [*ticks, *axes.texts, axes.title, axes._left_title, axes.xaxis.label]
         legend = axes.get_legend()
         texts += legend.get_texts() if legend else []
         boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts if text.get_text()]

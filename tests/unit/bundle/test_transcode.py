@@ -29,11 +29,11 @@ from tmprun.errors import BadImage
 from tmprun.images import compile as foreign
 from tmprun.images.codecs import codec_for
 from tmprun.images.compile import compile_opened
+from tmprun.images.identity import identity
 from tmprun.images.image import Image
 from tmprun.images.lzo_length import plain_length
 from tmprun.index.rules import HOLE
 from tmprun.start.importer import ensure_known
-from tmprun.store.known import identity
 
 __all__ = ["machine"]  # a fixture
 TRANSCODED = ("xz", "lz4", "lzo")
