@@ -1,6 +1,6 @@
 """Who uses which entry of a store: a look at all processes, by the rule of docs/store.md, "In use".
 
-stub/store/users.c keeps the same rule; tests/unit/test_users.py compares the two.
+stub/store/users.c keeps the same rule; tests/unit/store/test_users.py compares the two.
 
 A started app holds a lock on its entry's `lease`, which says all there is to say about most of them. This is for the
 others: apps that closed every descriptor they inherited, and went on from there. What names an entry keeps it: a
