@@ -18,12 +18,15 @@ from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from tmprun.store import layout
+
 if TYPE_CHECKING:
     import psutil
 
 # An entry is known by its key, wherever its store appears in another process's view of the file system. Who has its
 # lock open builds it, or waits for that, and uses nothing yet.
-NAME = re.compile(rb"(?<!/v1/lock)/([0-9a-f]{64})(\.[0-9A-Za-z]+)?(?![0-9A-Za-z.])")
+LOCKS = re.escape(os.fsencode(layout.shelf("", layout.LOCKS)))
+NAME = re.compile(rb"(?<!" + LOCKS + rb")/([0-9a-f]{64})(\.[0-9A-Za-z]+)?(?![0-9A-Za-z.])")
 
 # The number that the kernel gives the first PID namespace (PROC_PID_INIT_INO): whoever is in it sees every process.
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
