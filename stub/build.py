@@ -58,7 +58,7 @@ ZSTD_SMALL = [
     "-DHUF_FORCE_DECOMPRESS_X1", "-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT",
     "-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1",
 ]  # fmt: skip
-# zig's code for x86_64 is a seventh larger than gcc's, so its stub does without what takes most room. The last -O counts.
+# zig's code for x86_64 is a seventh larger than gcc's: its stub does without what takes most room. The last -O counts.
 ZIG_SMALL = ["-Os", "-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-DDYNAMIC_BMI2=0"]
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
