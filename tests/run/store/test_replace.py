@@ -85,7 +85,9 @@ def test_no_file_is_ever_missing(in_memory: Harness, image: Path, mode: str) -> 
     reader.finish()
     assert tree.stat().st_ino != before and shelf(in_memory, "stage") == []
     # The first app's stays. Of the others, one whose helpers had not quite ended may lie there until the next start.
-    assert before in [os.stat(in_memory.store / "v1/trash" / name / "tree").st_ino for name in shelf(in_memory, "trash")]
+    assert before in [
+        os.stat(in_memory.store / "v1/trash" / name / "tree").st_ino for name in shelf(in_memory, "trash")
+    ]
     go.touch()
     first.wait(10)
     clean_away(tree / "data" / "07")
