@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kit.harness import Harness, Result, Word
+from kit.surroundings import require_root
 
 BUSYBOX = Path("/usr/bin/busybox")
 FOLDERS = ("bin", "etc", "proc", "dev/shm", "tmp", "run", "home/user", "root", "lib", "usr/bin", "apps")
@@ -60,7 +61,9 @@ def in_musl(
     status: int | None = 0,
     **options: object,
 ) -> Result:
-    """Run `command` in the root as `user`, with the directory `apps` at /apps."""
+    """Run `command` in the root as `user`, with the directory `apps` at /apps. Only root can be somebody else."""
+    if user:
+        require_root()
     unshare = ["unshare", "-m", "-p", "--fork", "--kill-child"]
     if os.geteuid() != 0:
         unshare += ["-r"]

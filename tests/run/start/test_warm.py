@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kit.apps import SETTLED, App
 from kit.harness import Harness, environ_of
+from kit.surroundings import IS_ROOT
 from kit.tracing import READS, Call, calls, strace, until_app
 
 
@@ -38,7 +39,9 @@ def test_a_warm_start_is_one_process_and_few_calls(harness: Harness, app: App, b
     warm = trace(harness, *words)
     assert len({call.pid for call in warm}) == 1
     assert [call.name for call in warm].count("execve") == 2
-    assert len(warm) < 60, "\n".join(f"{call.name}({call.rest}" for call in warm)
+    # Every directory on the way to an ordinary user's store is looked at: opened, asked for its owner, closed.
+    way = 0 if IS_ROOT else 4 * len(harness.store.parts)
+    assert len(warm) < 60 + way, "\n".join(f"{call.name}({call.rest}" for call in warm)
 
 
 def test_a_tree_is_used_again_by_a_copy_of_the_file(harness: Harness, app: App) -> None:
