@@ -28,6 +28,7 @@ static const struct option options[] = {
 	{"--image-fd", NUMBER, offsetof(struct request, image_fd), false, false},
 	{"--frames-fd", NUMBER, offsetof(struct request, frames_fd), false, false},
 	{"--read-as", TEXT, offsetof(struct request, read_as), false, false},
+	{"--force", FLAG, offsetof(struct request, force), false, true},
 	{"--nul", FLAG, offsetof(struct request, nul), false, false},
 	{"--signals", TEXT, offsetof(struct request, signals), false, false},
 	{"--again", FLAG, offsetof(struct request, again), false, false},

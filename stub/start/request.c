@@ -2,6 +2,7 @@
 #include "start/request.h"
 
 #include "base/text.h"
+#include "start/limits.h"
 
 #include <string.h>
 
@@ -15,12 +16,20 @@ int request_report(const struct request *request, const struct fault *fault)
 	return fault_report(&named);
 }
 
-static int load(const struct request *request, struct image *image, struct fault *fault)
+static int load_index(const struct request *request, struct image *image, struct fault *fault)
 {
 	if (request->index_fd >= 0)
 		return image_load_index(image, request->index_fd, fault);
 	int bundle = image_load_bundle(image, fault);
 	return bundle == 0 ? request->foreign(request, image, fault) : bundle < 0 ? -1 : 0;
+}
+
+static int load(const struct request *request, struct image *image, struct fault *fault)
+{
+	const char *limits = environment_text(&request->environment, TMPRUN_LIMITS);
+	if (load_index(request, image, fault) < 0)
+		return -1;
+	return request->force || (limits && strcmp(limits, "none") == 0) ? 0 : limits_check(image, fault);
 }
 
 int request_load_opened(const struct request *request, struct image *image, struct fault *fault)

@@ -29,6 +29,7 @@ struct request {
 	bool flag_taken;       /* --appimage-extract-and-run was taken out of the arguments */
 	bool self;             /* the image is the running program */
 	bool again;            /* Python has been asked already: what is unknown now stays so */
+	bool force;            /* unpack it whatever it claims to hold */
 	bool nul;              /* printed paths end with a NUL, not a newline */
 	bool verify;           /* compare a tree that is there with the image before it is used */
 

@@ -1,4 +1,4 @@
-/* Who uses an entry: the one rule of docs/store.md, "In use", which tmprun/usage.py keeps as well. */
+/* Who uses an entry: the one rule of docs/store.md, "In use", which tmprun/store/usage.py keeps as well. */
 #ifndef TMPRUN_STORE_USERS_H
 #define TMPRUN_STORE_USERS_H
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import zstandard
 
 from tmprun.errors import BadImage, UnsupportedImage
+from tmprun.index.limits import check_limits
 from tmprun.index.rules import FLAG_FOREIGN, HEADER, MAX_INDEX
 
 ALIGN = 4096
@@ -59,6 +60,7 @@ def read_index(fd: int, footer: Footer) -> bytes:
     if len(raw) != SKIPPABLE.size + footer.stored or SKIPPABLE.unpack_from(raw) != (INDEX_MAGIC, footer.stored):
         raise BadImage("the bundle's index is not where its footer says")
     table = _inflate(raw[SKIPPABLE.size :], footer.size)
+    check_limits(table)
     if hashlib.sha256(table).hexdigest() != footer.key:
         raise BadImage("the bundle's index is damaged: its SHA-256 is not the footer's")
     if len(table) >= HEADER.size and HEADER.unpack_from(table)[8] & FLAG_FOREIGN:

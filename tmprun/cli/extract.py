@@ -20,12 +20,15 @@ def extract(
     directory: Annotated[
         str, typer.Option("-C", "--directory", metavar="DIR", help="Extract into it.")
     ] = "squashfs-root",
+    force: Annotated[
+        bool, typer.Option("--force", help="Extract also what claims to hold more than any app does.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Extract an image's files into a directory, and print their paths."""
     if not as_json:
         sys.stdout.flush()
-        verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno())
+        verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno(), force=force)
         return
-    paths = verbs.extract(image, directory, patterns or [])
+    paths = verbs.extract(image, directory, patterns or [], force=force)
     say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})

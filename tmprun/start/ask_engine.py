@@ -82,15 +82,20 @@ def build(path: str) -> bytes:
     return _ask("@build", path, stdout=subprocess.PIPE).stdout.removesuffix(b"\n")
 
 
-def extract(path: str, into: str, patterns: Sequence[str]) -> list[bytes]:
-    """Extract into the directory `into` what matches a pattern, or everything; returns the paths that were written."""
-    done = _ask("@extract", path, "--nul", "--into", into, arguments=patterns, stdout=subprocess.PIPE)
+def extract(path: str, into: str, patterns: Sequence[str], *, force: bool = False) -> list[bytes]:
+    """Extract into the directory `into` what matches a pattern, or everything; returns the paths that were written.
+
+    With `force` also when the image claims to hold more than an app does.
+    """
+    options = ("--nul", *(("--force",) if force else ()), "--into", into)
+    done = _ask("@extract", path, *options, arguments=patterns, stdout=subprocess.PIPE)
     return done.stdout.split(b"\0")[:-1]
 
 
-def extract_and_print(path: str, into: str, patterns: Sequence[str], output: int) -> None:
+def extract_and_print(path: str, into: str, patterns: Sequence[str], output: int, *, force: bool = False) -> None:
     """The same; the paths go to the descriptor `output`, a line each, escaped if that is a terminal."""
-    _ask("@extract", path, "--into", into, arguments=patterns, stdout=output)
+    options = (*(("--force",) if force else ()), "--into", into)
+    _ask("@extract", path, *options, arguments=patterns, stdout=output)
 
 
 def verify(path: str, tree: str, image: Told) -> list[str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _WITH_VALUE = ("--signals", "--store", "--fill", "--into", "--tree")
-_ALONE = ("--verify",)
+_ALONE = ("--verify", "--force")
 # Seconds after which a thread must let another one run: the hashing thread needs it after every buffer, for
 # microseconds.
 _SWITCH = 0.0002

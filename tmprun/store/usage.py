@@ -1,6 +1,6 @@
 """Who uses which entry of a store: a look at all processes, by the rule of docs/store.md, "In use".
 
-stub/store/users.c keeps the same rule; tests/unit/test_users.py compares the two.
+stub/store/users.c keeps the same rule; tests/unit/store/test_users.py compares the two.
 
 A started app holds a lock on its entry's `lease`, which says all there is to say about most of them. This is for the
 others: apps that closed every descriptor they inherited, and went on from there. What names an entry keeps it: a
@@ -18,12 +18,15 @@ from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from tmprun.store import layout
+
 if TYPE_CHECKING:
     import psutil
 
 # An entry is known by its key, wherever its store appears in another process's view of the file system. Who has its
 # lock open builds it, or waits for that, and uses nothing yet.
-NAME = re.compile(rb"(?<!/v1/lock)/([0-9a-f]{64})(\.[0-9A-Za-z]+)?(?![0-9A-Za-z.])")
+LOCKS = re.escape(os.fsencode(layout.shelf("", layout.LOCKS)))
+NAME = re.compile(rb"(?<!" + LOCKS + rb")/([0-9a-f]{64})(\.[0-9A-Za-z]+)?(?![0-9A-Za-z.])")
 
 # The number that the kernel gives the first PID namespace (PROC_PID_INIT_INO): whoever is in it sees every process.
 FIRST_PID_NAMESPACE = 0xEFFFFFFC

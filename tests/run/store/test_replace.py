@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -114,3 +115,28 @@ def test_what_is_in_use_is_left_alone_without_room_for_two(in_memory: Harness, i
     assert second.status == 127 and tree.stat().st_ino == before and shelf(in_memory, "stage") == []
     go.touch()
     first.wait(10)
+
+
+def test_killed_between_exchange_and_trash(in_memory: Harness, image: Path) -> None:
+    """The old tree then lies in the stage: it stays while it is in use, and whoever builds next deletes it."""
+    go = in_memory.base / "go"
+    eager = {"TMPRUN_FILL": "eager"}
+    first = in_memory.start(image, go, env=eager)
+    assert first.stdout
+    tree = Path(os.fsdecode(first.stdout.readline().strip()))
+    before = tree.stat().st_ino
+    clean_away(tree / "data" / "07")
+    # The first rename names the new tree's watch list, the second would move the old tree.
+    inject = ["strace", "-o", "/dev/null", "-e", "trace=renameat", "-e", "inject=renameat:signal=KILL:when=2"]
+    assert in_memory.run(*inject, image, env=eager, status=None).status == -signal.SIGKILL
+    (staged,) = shelf(in_memory, "stage")
+    assert (in_memory.store / "v1/stage" / staged / "tree").stat().st_ino == before
+    assert (tree / "data" / "07").read_bytes() == noise(150_000, 7)
+    clean_away(tree / "data" / "07")
+    in_memory.run(image, env=eager)
+    assert shelf(in_memory, "stage") == [staged]
+    go.touch()
+    first.wait(10)
+    clean_away(tree / "data" / "07")
+    in_memory.run(image, env=eager)
+    assert shelf(in_memory, "stage") == shelf(in_memory, "trash") == []

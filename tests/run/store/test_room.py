@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from kit.apps import noise, write
+from kit.apps import noise, script_appdir, write
 from kit.harness import Harness, Result
 from kit.namespaces import INSIDE, confined
 from kit.surroundings import needs_root
-from test_roots import script_appdir
 
 from tmprun.pack.pack import pack
 

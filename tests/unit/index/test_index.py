@@ -10,7 +10,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tmprun.errors import BadImage
-from tmprun.index import encode as ix
+from tmprun.index.decode import decode
+from tmprun.index.encode import encode
+from tmprun.index.nodes import Fixup, Frame, Index, Interpreter, Node, is_library, show
+from tmprun.index.rules import (
+    CODEC_STORED,
+    CODEC_ZLIB,
+    CODEC_ZSTD,
+    DIRECTORY,
+    FILE,
+    FIXUP_ELF,
+    HARD_LINK,
+    HOLE,
+    MAGIC,
+    MAX_DEPTH,
+    MAX_PATH,
+    MAX_PLAIN,
+    MAX_STORED,
+    SYMLINK,
+)
 
 Meaning = dict[str, Any]
 
@@ -22,7 +40,7 @@ times = st.integers(-(1 << 63), (1 << 63) - 1)
 modes = st.integers(0, 0o7777)
 
 
-def meaning(index: ix.Index) -> Meaning:
+def meaning(index: Index) -> Meaning:
     """Everything that an index says, in a form that does not depend on where its strings lie."""
     paths = index.paths()
     nodes = [
@@ -47,9 +65,9 @@ def meaning(index: ix.Index) -> Meaning:
     }
 
 
-def again(index: ix.Index) -> bytes:
+def again(index: Index) -> bytes:
     """A decoded index, written anew."""
-    return ix.encode(
+    return encode(
         index.nodes[0],
         index.frames,
         hot=[index.nodes[number] for number in index.hot],
@@ -61,38 +79,38 @@ def again(index: ix.Index) -> bytes:
 
 
 @st.composite
-def frame_lists(draw: st.DrawFn) -> list[ix.Frame]:
+def frame_lists(draw: st.DrawFn) -> list[Frame]:
     frames, at = [], 0
     for _ in range(draw(st.integers(1, 5))):
         at += draw(st.integers(0, 1 << 40))
-        plain = draw(st.integers(1, ix.MAX_PLAIN))
-        codec = draw(st.sampled_from([ix.CODEC_STORED, ix.CODEC_ZSTD, ix.CODEC_ZLIB]))
-        stored = plain if codec == ix.CODEC_STORED else draw(st.integers(1, ix.MAX_STORED))
-        frames.append(ix.Frame(at, stored, plain, codec, draw(st.binary(min_size=32, max_size=32))))
+        plain = draw(st.integers(1, MAX_PLAIN))
+        codec = draw(st.sampled_from([CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB]))
+        stored = plain if codec == CODEC_STORED else draw(st.integers(1, MAX_STORED))
+        frames.append(Frame(at, stored, plain, codec, draw(st.binary(min_size=32, max_size=32))))
         at += stored
     return frames
 
 
 @st.composite
-def segment_lists(draw: st.DrawFn, frames: list[ix.Frame]) -> list[tuple[int, int, int]]:
+def segment_lists(draw: st.DrawFn, frames: list[Frame]) -> list[tuple[int, int, int]]:
     runs = []
     for _ in range(draw(st.integers(0, 4))):
-        number = draw(st.sampled_from([*range(len(frames)), ix.HOLE]))
-        if number == ix.HOLE:
-            runs.append((number, 0, draw(st.integers(1, ix.HOLE))))
+        number = draw(st.sampled_from([*range(len(frames)), HOLE]))
+        if number == HOLE:
+            runs.append((number, 0, draw(st.integers(1, HOLE))))
         else:
             offset = draw(st.integers(0, frames[number].plain - 1))
             runs.append((number, offset, draw(st.integers(1, frames[number].plain - offset))))
     return runs
 
 
-def fill_file(draw: st.DrawFn, node: ix.Node, frames: list[ix.Frame]) -> None:
+def fill_file(draw: st.DrawFn, node: Node, frames: list[Frame]) -> None:
     node.segments = draw(segment_lists(frames))
     node.size = sum(run[2] for run in node.segments)
     node.first = draw(st.booleans())
 
 
-def fill_symlink(draw: st.DrawFn, node: ix.Node) -> None:
+def fill_symlink(draw: st.DrawFn, node: Node) -> None:
     node.target = draw(targets)
     node.size = len(node.target)
 
@@ -101,30 +119,30 @@ def fill_symlink(draw: st.DrawFn, node: ix.Node) -> None:
 def indexes(draw: st.DrawFn) -> bytes:
     """A random index: directories within directories, every kind of node, holes, hard links, a hot list."""
     frames = draw(frame_lists())
-    root = ix.Node(b"", ix.DIRECTORY, draw(modes), draw(times))
+    root = Node(b"", DIRECTORY, draw(modes), draw(times))
     directories, files, links = [root], [], []
     for name in draw(st.lists(names, max_size=16)):
         above = draw(st.sampled_from(directories))
         if name in above.children:
             continue
-        kind = draw(st.sampled_from([ix.DIRECTORY, ix.FILE, ix.FILE, ix.SYMLINK, ix.HARD_LINK]))
-        node = above.add(ix.Node(name, kind, draw(modes), draw(times)))
-        if kind == ix.DIRECTORY:
+        kind = draw(st.sampled_from([DIRECTORY, FILE, FILE, SYMLINK, HARD_LINK]))
+        node = above.add(Node(name, kind, draw(modes), draw(times)))
+        if kind == DIRECTORY:
             directories.append(node)
-        elif kind == ix.FILE:
+        elif kind == FILE:
             fill_file(draw, node, frames)
             files.append(node)
-        elif kind == ix.SYMLINK:
+        elif kind == SYMLINK:
             fill_symlink(draw, node)
         else:
             links.append(node)
     if links and not files:
-        files.append(root.add(ix.Node(b"a file that no name can be", ix.FILE)))
+        files.append(root.add(Node(b"a file that no name can be", FILE)))
     for node in links:
         node.link = draw(st.sampled_from(files))
     hot = draw(st.lists(st.sampled_from(files), unique=True)) if files else []
     foreign = draw(st.booleans())
-    return ix.encode(
+    return encode(
         root,
         frames,
         hot=hot,
@@ -137,16 +155,16 @@ def indexes(draw: st.DrawFn) -> bytes:
 @given(indexes())
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_is_read_and_written_again_to_the_byte(table: bytes) -> None:
-    assert again(ix.decode(table)) == table
+    assert again(decode(table)) == table
 
 
 def check_damaged(damaged: bytes) -> bool:
     """True when the damaged table still decodes; then it must mean something that can be written and read again."""
     try:
-        index = ix.decode(damaged)
+        index = decode(damaged)
     except BadImage:
         return False
-    assert meaning(ix.decode(again(index))) == meaning(index)
+    assert meaning(decode(again(index))) == meaning(index)
     return True
 
 
@@ -163,25 +181,25 @@ def test_damage_is_refused_or_legal(table: bytes, data: st.DataObject) -> None:
 @settings(deadline=None)
 def test_rubbish_is_refused(tail: bytes) -> None:
     with pytest.raises(BadImage):
-        ix.decode(tail)
-    check_damaged(ix.MAGIC + tail)
+        decode(tail)
+    check_damaged(MAGIC + tail)
 
 
 def small_index() -> bytes:
-    root = ix.Node(b"", ix.DIRECTORY, 0o755, -1)
-    apprun = root.add(ix.Node(b"AppRun", ix.FILE, 0o755, 1))
+    root = Node(b"", DIRECTORY, 0o755, -1)
+    apprun = root.add(Node(b"AppRun", FILE, 0o755, 1))
     apprun.segments, apprun.size, apprun.first = [(0, 512, 100), (1, 0, 7)], 107, True
-    usr = root.add(ix.Node(b"usr", ix.DIRECTORY, 0o755, 2))
-    again_ = usr.add(ix.Node(b"again", ix.HARD_LINK, 0o755, 1))
+    usr = root.add(Node(b"usr", DIRECTORY, 0o755, 2))
+    again_ = usr.add(Node(b"again", HARD_LINK, 0o755, 1))
     again_.link = apprun
-    sparse = usr.add(ix.Node(b"sparse", ix.FILE, 0o644, 3))
-    sparse.segments, sparse.size = [(ix.HOLE, 0, 1 << 20), (1, 7, 1)], (1 << 20) + 1
-    link = usr.add(ix.Node(b"link", ix.SYMLINK, 0o777, 4))
+    sparse = usr.add(Node(b"sparse", FILE, 0o644, 3))
+    sparse.segments, sparse.size = [(HOLE, 0, 1 << 20), (1, 7, 1)], (1 << 20) + 1
+    link = usr.add(Node(b"link", SYMLINK, 0o777, 4))
     link.target, link.size = b"../AppRun", 9
-    usr.add(ix.Node(b"empty", ix.DIRECTORY, 0o755, 5))
-    frames = [ix.Frame(0, 300, 1024, ix.CODEC_ZSTD, bytes(32)), ix.Frame(300, 8, 8, ix.CODEC_STORED, bytes(range(32)))]
-    fixups = [ix.Fixup(apprun, ix.Interpreter(b"/lib/ld", apprun, 2 << 16, link, b"x"), ix.FIXUP_ELF, 40, 100, 7)]
-    return ix.encode(root, frames, hot=[sparse, apprun], fixups=fixups, metadata=b'{"name":"small"}')
+    usr.add(Node(b"empty", DIRECTORY, 0o755, 5))
+    frames = [Frame(0, 300, 1024, CODEC_ZSTD, bytes(32)), Frame(300, 8, 8, CODEC_STORED, bytes(range(32)))]
+    fixups = [Fixup(apprun, Interpreter(b"/lib/ld", apprun, 2 << 16, link, b"x"), FIXUP_ELF, 40, 100, 7)]
+    return encode(root, frames, hot=[sparse, apprun], fixups=fixups, metadata=b'{"name":"small"}')
 
 
 @pytest.mark.parametrize("bit", range(8))
@@ -209,9 +227,9 @@ def test_every_truncation_and_extension_is_refused() -> None:
     table = small_index()
     for length in range(len(table)):
         with pytest.raises(BadImage):
-            ix.decode(table[:length])
+            decode(table[:length])
     with pytest.raises(BadImage):
-        ix.decode(table + b"\0")
+        decode(table + b"\0")
 
 
 def test_random_damage_never_ends_in_another_exception() -> None:
@@ -224,76 +242,76 @@ def test_random_damage_never_ends_in_another_exception() -> None:
         check_damaged(bytes(damaged))
 
 
-def file_in(root: ix.Node, name: bytes) -> ix.Node:
-    return root.add(ix.Node(name, ix.FILE))
+def file_in(root: Node, name: bytes) -> Node:
+    return root.add(Node(name, FILE))
 
 
-def chain(depth: int, name: bytes) -> ix.Node:
-    root = above = ix.Node(b"", ix.DIRECTORY)
+def chain(depth: int, name: bytes) -> Node:
+    root = above = Node(b"", DIRECTORY)
     for _ in range(depth):
-        above = above.add(ix.Node(name, ix.DIRECTORY))
+        above = above.add(Node(name, DIRECTORY))
     return root
 
 
 @pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"/", b"a\0b", b"x" * 256])
 def test_illegal_names_are_not_added(name: bytes) -> None:
     with pytest.raises(BadImage, match="illegal file name"):
-        file_in(ix.Node(b"", ix.DIRECTORY), name)
+        file_in(Node(b"", DIRECTORY), name)
 
 
 @pytest.mark.parametrize("name", [b"...", b"x" * 255, b"\xff\xfe", b"\n", b" ", b"\x1b[31m", "ä".encode()])
 def test_strange_names_are_kept(name: bytes) -> None:
-    root = ix.Node(b"", ix.DIRECTORY)
+    root = Node(b"", DIRECTORY)
     file_in(root, name)
-    assert ix.decode(ix.encode(root, [])).nodes[1].name == name
+    assert decode(encode(root, [])).nodes[1].name == name
 
 
 def test_a_name_is_added_once() -> None:
-    root = ix.Node(b"", ix.DIRECTORY)
+    root = Node(b"", DIRECTORY)
     file_in(root, b"twice")
     with pytest.raises(BadImage, match="two entries are named 'twice'"):
         file_in(root, b"twice")
 
 
 def test_the_longest_and_the_deepest_path() -> None:
-    assert len(ix.decode(ix.encode(chain(ix.MAX_DEPTH, b"d"), [])).nodes) == ix.MAX_DEPTH + 1
+    assert len(decode(encode(chain(MAX_DEPTH, b"d"), [])).nodes) == MAX_DEPTH + 1
     with pytest.raises(BadImage, match="deeper"):
-        ix.encode(chain(ix.MAX_DEPTH + 1, b"d"), [])
+        encode(chain(MAX_DEPTH + 1, b"d"), [])
     longest = chain(12, b"n" * 255)  # 12 * 256 - 1 = 3071 bytes
-    assert max(map(len, ix.decode(ix.encode(longest, [])).paths())) == ix.MAX_PATH - 1
+    assert max(map(len, decode(encode(longest, [])).paths())) == MAX_PATH - 1
     with pytest.raises(BadImage, match="longer"):
-        ix.encode(chain(13, b"n" * 255), [])
+        encode(chain(13, b"n" * 255), [])
 
 
-def symlink_to(target: bytes) -> ix.Node:
-    root = ix.Node(b"", ix.DIRECTORY)
-    root.add(ix.Node(b"link", ix.SYMLINK)).target = target
+def symlink_to(target: bytes) -> Node:
+    root = Node(b"", DIRECTORY)
+    root.add(Node(b"link", SYMLINK)).target = target
     return root
 
 
 @pytest.mark.parametrize("target", [b"", b"a\0b", b"x" * 4096])
 def test_illegal_symlink_targets_are_not_written(target: bytes) -> None:
     with pytest.raises(BadImage, match="illegal symlink target"):
-        ix.encode(symlink_to(target), [])
+        encode(symlink_to(target), [])
 
 
 def test_the_longest_symlink_target() -> None:
-    assert ix.decode(ix.encode(symlink_to(b"x" * 4095), [])).nodes[1].target == b"x" * 4095
+    assert decode(encode(symlink_to(b"x" * 4095), [])).nodes[1].target == b"x" * 4095
 
 
 def test_a_hard_link_out_of_the_tree_is_not_written() -> None:
-    root = ix.Node(b"", ix.DIRECTORY)
-    link = root.add(ix.Node(b"link", ix.HARD_LINK))
-    for elsewhere in (None, ix.Node(b"x", ix.FILE), root, link):
+    root = Node(b"", DIRECTORY)
+    link = root.add(Node(b"link", HARD_LINK))
+    for elsewhere in (None, Node(b"x", FILE), root, link):
         link.link = elsewhere
         with pytest.raises(BadImage, match="not a file of this tree"):
-            ix.encode(root, [])
+            encode(root, [])
 
 
 @pytest.mark.parametrize("mtime", [1 << 63, -(1 << 63) - 1])
 def test_a_time_that_no_field_holds_is_not_written(mtime: int) -> None:
     with pytest.raises(BadImage, match="out of range"):
-        ix.encode(ix.Node(b"", ix.DIRECTORY, 0o755, mtime), [])
+        encode(Node(b"", DIRECTORY, 0o755, mtime), [])
 
 
 LIBRARIES = [b"libc.so", b"libc.so.6", b"libstdc++.so.6.0.30", b"_x.cpython-311-x86_64-linux-gnu.so", b"x.so.d.so.1"]
@@ -310,12 +328,12 @@ PROGRAMS = [
 
 
 def test_libraries_are_told_from_programs_by_their_names() -> None:
-    assert [name for name in LIBRARIES if not ix.is_library(name)] == []
-    assert [name for name in PROGRAMS if ix.is_library(name)] == []
+    assert [name for name in LIBRARIES if not is_library(name)] == []
+    assert [name for name in PROGRAMS if is_library(name)] == []
 
 
 def test_names_are_shown_on_one_line_without_anything_that_a_terminal_obeys() -> None:
-    assert ix.show(b"plain name") == "'plain name'"
+    assert show(b"plain name") == "'plain name'"
     for name in (b"a\nb", b"\x1b[2J", b"\xff", "\u202e".encode(), b"it's"):
-        shown = ix.show(name)
+        shown = show(name)
         assert shown.isprintable() and shown.isascii() and shown[0] in "'\"" and shown[-1] == shown[0]

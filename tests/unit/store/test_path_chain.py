@@ -1,4 +1,4 @@
-"""Whom a path belongs to, as Python sees it; tests/run/test_chain.py has the engine, and another user at work."""
+"""Whom a path belongs to, as Python sees it; tests/run/store/test_chain.py has the engine, and another user at work."""
 
 from __future__ import annotations
 

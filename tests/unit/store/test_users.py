@@ -1,4 +1,4 @@
-"""One rule says who uses an entry: each process here is looked at by stub/store/users.c and by tmprun/usage.py."""
+"""One rule says who uses an entry: stub/store/users.c and tmprun/store/usage.py look at each process here."""
 
 from __future__ import annotations
 
