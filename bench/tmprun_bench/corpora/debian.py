@@ -64,7 +64,7 @@ def relative_links(root: Path) -> None:
 
 
 def python() -> str:
-    """The name of this release's Python, package and program, as in `python3.11`. BenchError where it is not installed."""
+    """The name of this release's Python, package and program, as in `python3.11`. BenchError where it is missing."""
     try:
         return Path("/usr/bin/python3").resolve(strict=True).name
     except OSError:
