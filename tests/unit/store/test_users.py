@@ -20,7 +20,7 @@ from tmprun.store.entries import Root
 from tmprun.store.prune import prune
 
 ROOT = Path(__file__).resolve().parents[3]
-UNITS = [f"base/{name}" for name in ("environment", "fault", "file", "memory", "system", "text")]
+UNITS = [f"base/{name}" for name in ("environment", "fault", "file", "memory", "printable", "system", "text")]
 UNITS += ["store/chain", "store/kin", "store/layout", "store/roots", "store/users"]
 WORDS = {usage.Use.NONE: "none", usage.Use.SEEN: "seen", usage.Use.UNKNOWN: "unknown"}
 
