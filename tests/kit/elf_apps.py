@@ -41,17 +41,18 @@ def node_appdir(into: Path) -> Path:
 
 def python_appdir(into: Path) -> Path:
     """Debian's Python with its standard library; AppRun is the interpreter itself, and a script asks for it by #!."""
+    python = debian.python()
     source = make(
-        CORPORA / "python-1" / "python.AppDir", lambda root: debian.tree(root, ["python3.11"], without=debian.LIBC)
+        CORPORA / f"{python}-1" / "python.AppDir", lambda root: debian.tree(root, [python], without=debian.LIBC)
     )
     appdir = into / "Python.AppDir"
     shutil.copytree(source, appdir, symlinks=True)
     write(
         appdir / "usr" / "bin" / "hello",
-        "#!/usr/bin/python3.11 -I\nimport sys\nprint('hello from', sys.executable)\n",
+        f"#!/usr/bin/{python} -I\nimport sys\nprint('hello from', sys.executable)\n",
         0o755,
     )
-    write(appdir / "AppRun", SHELL + 'exec "$APPDIR/usr/bin/${APP_PROGRAM:-python3.11}" "$@"\n', 0o755)
+    write(appdir / "AppRun", SHELL + f'exec "$APPDIR/usr/bin/${{APP_PROGRAM:-{python}}}" "$@"\n', 0o755)
     return appdir
 
 

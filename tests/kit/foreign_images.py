@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zstandard
 
-from kit.trees import Entry, below
+from kit.trees import Entry, below, compared
 from tmprun.index.nodes import Index, Node
 from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK
 
@@ -180,7 +180,7 @@ def tree_with(index: Index, content: Callable[[Node], bytes]) -> dict[bytes, Ent
         data = content(real) if real.kind == FILE else node.target
         assert len(data) == real.size
         kind = {DIRECTORY: stat.S_IFDIR, FILE: stat.S_IFREG, SYMLINK: stat.S_IFLNK}[real.kind]
-        mode = kind if real.kind == SYMLINK else kind | real.mode
+        mode = kind if real.kind == SYMLINK else compared(kind | real.mode)
         found[path] = Entry(mode, real.mtime, data, frozenset(names[real.number]))
     del found[b""]
     return found

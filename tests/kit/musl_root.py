@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kit.harness import Harness, Result, Word
+from kit.surroundings import require_root, unshare
 
 BUSYBOX = Path("/usr/bin/busybox")
 FOLDERS = ("bin", "etc", "proc", "dev/shm", "tmp", "run", "home/user", "root", "lib", "usr/bin", "apps")
@@ -60,10 +61,9 @@ def in_musl(
     status: int | None = 0,
     **options: object,
 ) -> Result:
-    """Run `command` in the root as `user`, with the directory `apps` at /apps."""
-    unshare = ["unshare", "-m", "-p", "--fork", "--kill-child"]
-    if os.geteuid() != 0:
-        unshare += ["-r"]
+    """Run `command` in the root as `user`, with the directory `apps` at /apps. Only root can be somebody else."""
+    if user:
+        require_root()
     settings = {"PATH": "/usr/bin:/bin", "HOME": "/home/user" if user else "/root", "TERM": "dumb", **(env or {})}
     words = [f"{name}={value}" for name, value in settings.items()]
     identity: Sequence[str] = [f"--userspec={user}:{user}", "--groups="] if user else []
@@ -71,4 +71,14 @@ def in_musl(
     script = PRELUDE + 'exec "$CHROOT" "$@"'
     inside = [*identity, str(root), "/usr/bin/env", "-i", *words, *command]
     places = {"ROOT": str(root), "APPS": str(apps), "CHROOT": shutil.which("chroot") or "/usr/sbin/chroot"}
-    return harness.run(*unshare, "sh", "-c", script, "sh", *inside, env=places, status=status, **options)  # type: ignore[arg-type]
+    return harness.run(
+        *unshare("-m", "-p", "--fork", "--kill-child"),
+        "sh",
+        "-c",
+        script,
+        "sh",
+        *inside,
+        env=places,
+        status=status,
+        **options,
+    )  # type: ignore[arg-type]

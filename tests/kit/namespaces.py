@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from kit.harness import Harness, Result, Word
+from kit.surroundings import unshare
 
 # Where the harness's base is seen inside: outside of all the directories that get a file system of their own.
 INSIDE = "/mnt/base"
@@ -33,11 +33,10 @@ def confined(
     No TMPRUN_STORE is set; `plant COMMAND...` in `setup` does something as another user. Needs root, or a user
     namespace, where there is no other user.
     """
-    unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
     plant = 'plant() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }\n'
     start = f'exec setpriv --reuid {user} --regid {user} --clear-groups "$@"' if user else 'exec "$@"'
     script = f"set -e\n{plant}{PRELUDE}{setup}\n{start}"
     settings = {
         "BASE": str(harness.base), "TMPRUN_STORE": None, "HOME": f"{INSIDE}/home", "XDG_CACHE_HOME": f"{INSIDE}/cache",
     }  # fmt: skip
-    return harness.run(*unshare, "sh", "-c", script, "sh", *command, env=settings | dict(env or {}), **options)
+    return harness.run(*unshare("-m"), "sh", "-c", script, "sh", *command, env=settings | dict(env or {}), **options)

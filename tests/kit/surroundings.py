@@ -19,6 +19,11 @@ IN_CONTAINER = os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC
 ALONE = ("--alone",) if IN_CONTAINER else ()
 
 
+def unshare(*flags: str) -> list[str]:
+    """The command with these flags. An ordinary user gets a user namespace as well, and is root in it."""
+    return ["unshare", *([] if IS_ROOT else ["-r"]), *flags]
+
+
 def require_root() -> None:
     """Skip the test unless root runs it."""
     if not IS_ROOT:

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from kit.surroundings import IS_ROOT
+
 
 class Entry(NamedTuple):
     """One object: type and permission bits, mtime in whole seconds, content or target, the names of the same file."""
@@ -45,8 +47,13 @@ def snapshot(top: Path) -> dict[bytes, Entry]:
     }
 
 
+def compared(mode: int) -> int:
+    """What of a file's type and mode is compared: unsquashfs gives the bits for another user and group only as root."""
+    return mode if IS_ROOT else mode & ~(stat.S_ISUID | stat.S_ISGID)
+
+
 def _mode(facts: os.stat_result) -> int:
-    return stat.S_IFLNK if stat.S_ISLNK(facts.st_mode) else facts.st_mode
+    return stat.S_IFLNK if stat.S_ISLNK(facts.st_mode) else compared(facts.st_mode)
 
 
 def _walk(top: bytes) -> list[bytes]:

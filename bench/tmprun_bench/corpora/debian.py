@@ -63,6 +63,14 @@ def relative_links(root: Path) -> None:
             link.symlink_to(os.path.relpath(inside, link.parent))
 
 
+def python() -> str:
+    """The name of this release's Python, package and program, as in `python3.11`. BenchError where it is missing."""
+    try:
+        return Path("/usr/bin/python3").resolve(strict=True).name
+    except OSError:
+        raise BenchError("/usr/bin/python3 is missing: this corpus is made of Debian's packages") from None
+
+
 def can_have(suite: str) -> bool:
     """Whether packages of that release of Debian can be had: this is Debian, and knows the release's key."""
     keys = Path("/usr/share/keyrings").glob(f"debian-archive-{suite}-*")

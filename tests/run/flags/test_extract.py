@@ -11,6 +11,7 @@ from kit import craft
 from kit.apps import App, write
 from kit.harness import Harness, remove
 from kit.snapshot import facts, packed_mode
+from kit.surroundings import unshare
 from kit.trees import below
 
 
@@ -150,9 +151,8 @@ def test_a_directory_that_cannot_be_written(harness: Harness, app: App, words: l
 
 def test_no_space_left_is_an_error(harness: Harness, app: App, words: list[Path]) -> None:
     """A peer gives exit 0 and empty files."""
-    unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
     script = 'mount -t tmpfs -o size=64k none "$PWD" && cd "$PWD" && exec "$@"'
-    result = harness.run(*unshare, "sh", "-c", script, "sh", *words, "--appimage-extract", status=1)
+    result = harness.run(*unshare("-m"), "sh", "-c", script, "sh", *words, "--appimage-extract", status=1)
     assert b"no space left" in result.stderr and result.stderr.count(b"\n") == 1 and result.stdout == b""
 
 

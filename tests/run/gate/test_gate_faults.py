@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from kit.gating import EVERYTHING, LINGER, Gated, helpers, is_complete, is_gone, only, stopped, tree_of, truth
 from kit.harness import Harness, Result, wait_until
+from kit.surroundings import require_root, unshare
 
 RIGHT = b"right %d\n" % EVERYTHING
 ENDED = "tmprun: the app was ended, since a file of it cannot be unpacked: "
@@ -335,7 +336,7 @@ def test_a_store_that_fills_up_ends_the_app_with_a_message(harness: Harness, ima
     ready, go = harness.base / "ready", harness.base / "go"
     settings = truth(image, mode) | {"READY": str(ready), "GO": str(go)}
     words = [image.image, f"touch={ready}", f"wait={go}", "read=1,1,2"]
-    result = harness.run("unshare", "-m", "sh", "-c", STORE_ON_TMPFS, "sh", *words, env=settings, status=None)
+    result = harness.run(*unshare("-m"), "sh", "-c", STORE_ON_TMPFS, "sh", *words, env=settings, status=None)
     assert b"wrong" not in result.stdout and b"failed" not in result.stdout
     if mode == "demand" or result.status:
         assert result.status == 128 + signal.SIGKILL
@@ -350,7 +351,7 @@ PRETEND = 'echo "$VALUE" > value; mount --bind value "/proc/sys/fs/$NAME"; exec 
 
 def pretending(harness: Harness, name: str, value: int, *words: str | Path, **settings: str) -> Result:
     environment = {"NAME": name, "VALUE": str(value)} | settings
-    return harness.run("unshare", "-m", "sh", "-c", PRETEND, "sh", *words, env=environment, status=None)
+    return harness.run(*unshare("-m"), "sh", "-c", PRETEND, "sh", *words, env=environment, status=None)
 
 
 @pytest.mark.parametrize(
@@ -373,6 +374,7 @@ def test_without_leases_everything_is_unpacked_first(
 @pytest.fixture
 def no_leases() -> Iterator[None]:
     """The kernel refuses leases, to everybody: for a moment."""
+    require_root()
     setting = Path("/proc/sys/fs/leases-enable")
     before = setting.read_text()
     setting.write_text("0")
@@ -397,7 +399,7 @@ def test_an_app_that_slept_with_its_filler_is_not_shown_zeros(harness: Harness, 
     settings = {key: text for key, text in truth(image, "demand").items() if text}
     script = PRETEND.replace('exec "$@"', '"$@"')
     process = harness.start(
-        "unshare", "-m", "sh", "-c", script, "sh", *words, env=settings | {"NAME": "lease-break-time", "VALUE": "8"}
+        *unshare("-m"), "sh", "-c", script, "sh", *words, env=settings | {"NAME": "lease-break-time", "VALUE": "8"}
     )
     wait_until(ready.exists)
     with stopped(harness.store):

@@ -16,6 +16,7 @@ import pytest
 from kit.apps import App
 from kit.gating import EVERYTHING, LINGER, Gated, helpers, is_complete, is_gone, only, tree_of, truth, unfilled
 from kit.harness import Harness, environ_of, parse_report, wait_until
+from kit.surroundings import unshare
 
 from tmprun.pack.pack import pack
 
@@ -132,9 +133,8 @@ def test_an_app_that_gets_orphans_does_not_get_ours(harness: Harness, gated_app:
 
 @pytest.mark.parametrize("mode", ["background", "demand"])
 def test_as_the_first_process_of_a_namespace(harness: Harness, gated_app: Gated, mode: str) -> None:
-    unshare = ["unshare", "-pf", "--mount-proc"]
     for _ in range(2):  # the second finds what the kernel left when it ended the namespace with the first
-        words = [*unshare, gated_app.image, "children", "read=1,2,2", "children"]
+        words = [*unshare("-pf", "--mount-proc"), gated_app.image, "children", "read=1,2,2", "children"]
         result = harness.run(*words, env=truth(gated_app, mode))
         right = b"right %d\n" % (2 * EVERYTHING)
         assert result.stdout.count(right) == 2

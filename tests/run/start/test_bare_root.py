@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kit.apps import App, packed, script_appdir, write
 from kit.harness import Harness, Result, environ_of, remove
-from kit.surroundings import require_root
+from kit.surroundings import require_root, unshare
 
 BUSYBOX = "/bin/busybox"
 
@@ -51,14 +51,13 @@ def user(request: pytest.FixtureRequest) -> int:
 
 def enter(harness: Harness, setup: str, user: int, *command: str, status: int | None = 0) -> Result:
     """Run `command` inside, with no environment but PATH."""
-    unshare = ["unshare", "-mpf"] if os.geteuid() == 0 else ["unshare", "-rmpf"]
     inside = "chroot ${ASUSER:+--userspec=$ASUSER} $ROOT /bin/busybox env -i PATH=/bin"
     script = f'set -e\nmount --bind $ROOT $ROOT\n{setup}\nexec {inside} "$@"'
     env: dict[str, str | None] = dict.fromkeys(harness.settings)
     env |= {"ROOT": str(harness.base / "root"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     if user:
         env["ASUSER"] = f"{user}:{user}"
-    return harness.run(*unshare, "sh", "-c", script, "sh", *command, env=env, status=status)
+    return harness.run(*unshare("-mpf"), "sh", "-c", script, "sh", *command, env=env, status=status)
 
 
 def test_a_static_program(in_memory: Harness, root: str, user: int, app: App) -> None:

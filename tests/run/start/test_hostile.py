@@ -22,6 +22,7 @@ import zstandard
 from kit import craft
 from kit.apps import App, write
 from kit.harness import Harness, Result
+from kit.surroundings import unshare
 from kit.tracing import strace
 from kit.trees import below
 
@@ -148,9 +149,9 @@ def test_a_million_files_in_a_store_without_room_for_them(in_memory: Harness) ->
     place.mkdir()
     mount = 'mount -t tmpfs -o mode=755,nr_inodes=50k,size=50m none "$1"'
     script = f'{mount} && TMPRUN_LIMITS=none TMPRUN_STORE=$1/s "$2" "$3"'
-    unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    program, *flags = unshare("-m")
     result, seconds, memory = measured(
-        in_memory, f"/usr/bin/{unshare[0]}", unshare[1], "sh", "-c", script, "sh", place, in_memory.door, path
+        in_memory, f"/usr/bin/{program}", *flags, "sh", "-c", script, "sh", place, in_memory.door, path
     )
     in_memory.refused(result, "too", status=127)
     assert seconds < 5 and memory < 200 * MEGABYTE

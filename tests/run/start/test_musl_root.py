@@ -10,6 +10,7 @@ import pytest
 from kit.elf_apps import git_appdir, go_appdir, locale_appdir, neovim_appdir, node_appdir, python_appdir, with_libc
 from kit.harness import Harness, Result
 from kit.musl_root import in_musl, make_root
+from tmprun_bench.corpora import debian
 
 from tmprun.pack.pack import pack
 
@@ -127,14 +128,14 @@ def test_python(apps: Path, enter: Enter, user: int) -> None:
         "print(ssl.OPENSSL_VERSION.split()[0], pwd.getpwuid(os.getuid()).pw_name, '€'.encode('iso-8859-15'))\n"
     )
     said = enter(bundle(apps, python_appdir), "-c", program, user=user).stdout.decode().splitlines()
-    assert said[0].endswith("/tree/usr/bin/python3.11")
+    assert said[0].endswith(f"/tree/usr/bin/{debian.python()}")
     name = "user" if user else "root"
     assert said[1:] == ["42", "from busybox", f"OpenSSL {name} b'\\xa4'"]
 
 
 def test_script_of_an_interpreter_that_only_the_image_has(apps: Path, enter: Enter) -> None:
     said = enter(bundle(apps, python_appdir), env={"APP_PROGRAM": "hello"}).stdout.decode()
-    assert said.startswith("hello from /") and said.endswith("/tree/usr/bin/python3.11\n")
+    assert said.startswith("hello from /") and said.endswith(f"/tree/usr/bin/{debian.python()}\n")
 
 
 def test_warm_start_takes_the_same_tree(apps: Path, enter: Enter) -> None:

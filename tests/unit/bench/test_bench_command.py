@@ -255,7 +255,8 @@ def test_work_needs_a_directory_that_programs_run_from(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="no directory of yours"), workspace.workspace(tmp_path / "none"):
         pass
     assert workspace.file_system(Path("/proc")) == "proc"
-    assert 0 < workspace.room(tmp_path) <= shutil.disk_usage(tmp_path).free
+    before, room = shutil.disk_usage(tmp_path).free, workspace.room(tmp_path)
+    assert 0 < room <= max(before, shutil.disk_usage(tmp_path).free)
 
 
 def test_a_processor_quota_is_a_number_of_processors(tmp_path: Path) -> None:

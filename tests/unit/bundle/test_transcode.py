@@ -20,6 +20,7 @@ from kit.bundle_reader import Bundle
 from kit.foreign_images import mksquashfs, sample_tree, tree_with, unsquash, write_image
 from kit.real_images import LINUXDEPLOY, REAL, unsquash_payload
 from kit.squashfs_forge import BLOCK, Entry, Forge, file_inode
+from kit.surroundings import needs_root
 from kit.trees import snapshot
 from lzallright import LZOCompressor
 from start.test_importer import SETTLE, Machine, machine
@@ -173,6 +174,7 @@ class TestCache:
         assert heard.bundle == kept
         assert set(heard.fds) == {"0", "1", "2", heard.option("--image-fd"), heard.option("--frames-fd")}
 
+    @needs_root
     def test_full_disk_cache(self, machine: Machine, sample: Path, tmp_path: Path) -> None:
         image = make(sample, tmp_path, "-comp", "xz")
         kept = made_of(image).read_bytes()

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from kit.foreign_images import head, mksquashfs, sample_tree, write_image
 from kit.store_layout import as_user
+from kit.surroundings import needs_root
 from kit.trees import below
 
 from tmprun.engine import programs
@@ -379,6 +380,7 @@ class TestCache:
         assert machine.files() == before
         assert not list(outside.iterdir())
 
+    @needs_root
     def test_cache_of_another_user_is_not_used(self, machine: Machine, image: Path) -> None:
         ours = machine.home / ".cache" / "tmprun"
         ours.mkdir(parents=True, mode=0o700)
@@ -386,6 +388,7 @@ class TestCache:
         assert machine.start("--", image).index
         assert machine.files() == []
 
+    @needs_root
     def test_unwritable_home(self, machine: Machine, image: Path, tmp_path: Path) -> None:
         """As an ordinary user whose home belongs to somebody else."""
         open_to_all(tmp_path)
@@ -395,6 +398,7 @@ class TestCache:
         assert decode(table).image_size == image.stat().st_size
         assert machine.files() == []
 
+    @needs_root
     def test_full_disk_cache(self, machine: Machine, image: Path) -> None:
         """One that has no room for the index: the start goes on, and nothing half-written stays."""
         with open_cache():
@@ -502,7 +506,7 @@ class TestRefusals:
     def test_directory(self, machine: Machine, tmp_path: Path) -> None:
         assert f"tmprun: {tmp_path}: is a directory" in self.refused(machine, 126, "--", tmp_path)
 
-    @pytest.mark.parametrize("make", ["fifo", "socket", "device"])
+    @pytest.mark.parametrize("make", ["fifo", "socket", pytest.param("device", marks=needs_root)])
     def test_special_file(self, machine: Machine, tmp_path: Path, make: str) -> None:
         path = tmp_path / "special"
         os.mknod(path, {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK, "device": stat.S_IFCHR}[make], os.makedev(1, 3))
