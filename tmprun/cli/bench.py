@@ -15,7 +15,7 @@ NEEDED = ("tmprun_bench", "numpy", "scipy")
 FOR_PICTURES = "matplotlib"
 # Where a wheel has it, so that "tmprun" is all that it puts into site-packages. In a source tree it is bench/, which an
 # editable installation has on its path.
-INSTALLED = Path(__file__).parent / "bench"
+INSTALLED = Path(__file__).parents[1] / "bench"
 
 
 class BenchFailed(TmprunError):
