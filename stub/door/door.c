@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "door/help.h"
+#include "door/judge.h"
 #include "door/verbs.h"
 #include "foreign/foreign.h"
 #include "foreign/python.h"
@@ -92,7 +93,7 @@ static bool for_python(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = python_tell, .same = same_tree, .verb = "run"};
+	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = python_tell, .same = same_tree, .judge = judge_apprun, .verb = "run"};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "door/judge.h"
 #include "door/verify.h"
 #include "start/extract.h"
 #include "start/provide.h"
@@ -52,6 +53,15 @@ static int verb_verify(struct request *request)
 	return differences < 0 ? request_report(request, &fault) : differences > 0;
 }
 
+/* Of a directory that holds AppRun and what leads to it. */
+static int verb_judge(struct request *request)
+{
+	struct fault fault = {0}, ignored = {0};
+	if (judge_apprun(&request->environment, request->directory ? request->directory : ".", &fault) == 0)
+		return 0;
+	return print(fault.text, &ignored) < 0 ? EXIT_FAILED : 1;
+}
+
 static int verb_roots(struct request *request)
 {
 	struct roots roots;
@@ -81,6 +91,7 @@ static const struct verb verbs[] = {
 	{"extract", verb_extract, false},
 	{"verify", verb_verify, false},
 	{"roots", verb_roots, true},
+	{"judge", verb_judge, true},
 };
 /* clang-format on */
 

@@ -31,3 +31,27 @@ void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 
 		reversed[--at] = '.';
 	memcpy(out, reversed + at, MAX_PATH + 1 - at);
 }
+
+/* Below 0, 0 or above it as the node's name is less than, equal to or greater than that one, byte by byte. */
+static int compare_name(const struct index *index, const struct node *node, const char *name, size_t length)
+{
+	size_t common = length < node->name_length ? length : node->name_length;
+	int order = memcmp(index->strings + node->name, name, common);
+	return order != 0 ? order : (node->name_length > length) - (node->name_length < length);
+}
+
+uint32_t index_child(const struct index *index, uint32_t directory, const char *name, size_t length)
+{
+	uint32_t low = index->nodes[directory].a, high = low + index->nodes[directory].b;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int order = compare_name(index, &index->nodes[middle], name, length);
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return 0;
+}

@@ -101,4 +101,7 @@ void index_name(const struct index *index, const struct node *node, char out[MAX
 /* The path from the root, "." for the root itself. */
 void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 1]);
 
+/* The node of that name in a directory; 0, which is nobody's child, when there is none. */
+uint32_t index_child(const struct index *index, uint32_t directory, const char *name, size_t length);
+
 #endif

@@ -2,13 +2,13 @@
 #include "start/extract.h"
 
 #include "base/file.h"
-#include "base/pattern.h"
 #include "base/printable.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "image/image.h"
 #include "image/index.h"
 #include "start/file_limit.h"
+#include "start/select.h"
 #include "tree/fill.h"
 #include "tree/tree.h"
 
@@ -77,41 +77,6 @@ static int print_paths(const struct request *request, const struct index *index,
 	return flush(lines, fault);
 }
 
-static bool matches(const char *path, char **patterns, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (pattern_matches(patterns[i] + strspn(patterns[i], "/"), path))
-			return true;
-	return false;
-}
-
-static void want(const struct index *index, uint8_t *wanted, uint32_t number)
-{
-	for (uint32_t n = number; !wanted[n]; n = index->nodes[n].parent)
-		wanted[n] = 1;
-	const struct node *node = &index->nodes[number];
-	if (node->type == NODE_HARD_LINK)
-		want(index, wanted, node->a); /* a file: this goes no deeper */
-}
-
-/* A flag a node: it, something above it, or something below it matches. NULL when out of memory. */
-static uint8_t *select_nodes(const struct index *index, char **patterns, int count, bool *any)
-{
-	uint8_t *wanted = calloc(index->head->nodes, 1);
-	if (!wanted)
-		return NULL;
-	wanted[0] = 1;
-	for (uint32_t n = 1; n < index->head->nodes; n++) {
-		char path[MAX_PATH + 1];
-		index_path(index, n, path);
-		if (!matches(path, patterns, count))
-			continue;
-		want(index, wanted, n);
-		*any = true;
-	}
-	return wanted;
-}
-
 static int into(const struct image *image, const char *directory, const uint8_t *wanted, struct fault *fault)
 {
 	bool there = mkdir(directory, 0755) < 0;
@@ -136,13 +101,13 @@ int extract(const struct request *request, const char *directory, char **pattern
 {
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	CLEANUP(free_pointer) uint8_t *wanted = NULL;
-	bool any = count <= 0;
+	const char *missed = NULL;
 	if (request_load(request, &image, fault) < 0)
 		return -1;
-	if (count > 0 && !(wanted = select_nodes(&image.index, patterns, count, &any)))
+	if (count > 0 && !(wanted = select_nodes(&image.index, patterns, count, &missed)))
 		return FAILED(fault, "no memory");
-	if (!any)
-		request_report(request, &(struct fault){.text = "nothing in it matches; --appimage-list shows what there is"});
+	if (missed)
+		return FAILED(fault, "nothing in it matches ", missed, "; --appimage-list shows what there is");
 	if (into(&image, directory, wanted, fault) < 0)
 		return -1;
 	char before[PATH_MAX];

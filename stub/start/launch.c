@@ -45,9 +45,11 @@ static void set_environment(const struct launch *launch)
 }
 
 /* Why the kernel would not start a program that is there: in words that help. */
-static int exec_fault(const char *program, struct fault *fault)
+static int exec_fault(const struct launch *launch, const char *program, struct fault *fault)
 {
 	int reason = errno;
+	if (launch->judge && launch->judge(launch->environment, launch->tree, fault) < 0)
+		return -1;
 	char link[8];
 	bool there = readlink(program, link, sizeof link) >= 0 || errno == EINVAL;
 	if (reason == ENOENT && !there)
@@ -86,7 +88,7 @@ int launch(const struct launch *launch, struct fault *fault)
 	CLEANUP(close_fd) int tie = launch->tie < 0 || lease < 0 ? -1 : pass_on(launch->tie, TIE_FD, fault);
 	if (lease >= 0 && (launch->tie < 0 || (tie >= 0 && tie_pull(tie, fault) == 0))) {
 		execv(program, argv);
-		exec_fault(program, fault);
+		exec_fault(launch, program, fault);
 	}
 	free(typed);
 	return -1;

@@ -19,6 +19,8 @@ struct launch {
 	bool bare; /* the machine lacks an interpreter that the image brings */
 	char **arguments; /* behind argv[0], NULL at the end */
 	int count;
+	int (*judge)(const struct environment *, const char *tree,
+		     struct fault *); /* says why AppRun cannot be executed, better than errno; or NULL */
 };
 
 /* Does not return but on failure. */

@@ -37,6 +37,8 @@ struct request {
 	int (*foreign)(const struct request *request, struct image *image, struct fault *fault);
 	/* Whether the tree in that directory is what the image says; only with `verify`. */
 	bool (*same)(const struct image *image, const char *tree);
+	/* Whether the kernel can start AppRun in that directory: 0, or -1 and why not. */
+	int (*judge)(const struct environment *environment, const char *tree, struct fault *fault);
 	/* Prints what a --appimage-* flag asks that stands in no index: "updateinformation", "signature", or the "offset" of a payload
 	 * that is no bundle's; of the open file `fd`, or with -1 of what the path leads to. 0, or -1. */
 	int (*tell)(const struct request *request, int fd, const char *what, struct fault *fault);

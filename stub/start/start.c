@@ -26,7 +26,8 @@ static int run(const struct request *request, struct fault *fault)
 			     .tie = entry.tie,
 			     .bare = entry.bare,
 			     .arguments = request->arguments,
-			     .count = request->count};
+			     .count = request->count,
+			     .judge = request->judge};
 	launch(&app, fault);
 	if (fault->kind == FAULT_IMAGE)
 		entry_discard(&entry, identity); /* it cannot run here: keep nothing of it */

@@ -61,16 +61,23 @@ def content_size(root: Node) -> int:
     return sum(node.size for node in below(root) if node.kind == FILE)
 
 
-def find(root: Node, path: bytes) -> Node | None:
-    """The file or directory at `path`, through symlinks while they stay in the tree; None when there is none."""
+def find(root: Node, path: bytes, passed: list[tuple[bytes, Node]] | None = None) -> Node | None:
+    """The file or directory at `path`, through symlinks while they stay in the tree; None when there is none.
+
+    What is come by on the way, the end and the symlinks among it, is added to `passed` with its own path.
+    """
     walk = [root]
+    names = [b""]
     waiting = path.split(b"/")[::-1]
     links = 0
     while waiting:
         name = waiting.pop()
         if name == b"..":
             walk.pop()
+            names.pop()
         node = walk[-1].children.get(name) if walk else None
+        if node is not None and passed is not None:
+            passed.append((joined(names[-1], name), node))
         if node is not None and node.kind == SYMLINK:
             links += 1
             if links > MAX_LINKS or node.target.startswith(b"/"):
@@ -78,6 +85,7 @@ def find(root: Node, path: bytes) -> Node | None:
             waiting += node.target.split(b"/")[::-1]
         elif node is not None:
             walk.append(node.link if node.kind == HARD_LINK and node.link else node)
+            names.append(joined(names[-1], name))
         elif not walk or name not in (b"", b".", b".."):
             return None
     return walk[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from tmprun.elf.machines import MAGIC
 from tmprun.errors import BadImage
 from tmprun.images.files import Files
 from tmprun.index.nodes import Fixup, Node
-from tmprun.index.rules import FILE
+from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
+from tmprun.start.ask_engine import judge
 
 _BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
-# Bytes of programs that are looked at for a report; and how much of a script.
+# Bytes of programs that are looked at for a report; how much of a script, and of AppRun.
 _MOST = 256 << 20
 _SCRIPT = 256
+_APPRUN = 64 << 20
 
 Version = tuple[int, ...]
 
@@ -30,13 +33,15 @@ Version = tuple[int, ...]
 class Needs:
     """What an image's programs ask of a machine: `loader` and the lowest `glibc`, and the `script` AppRun goes through.
 
-    `brought` are the paths that the image has something of its own for.
+    `brought` are the paths that the image has something of its own for; `obstacle` is why the kernel cannot start
+    AppRun here.
     """
 
     loader: str = ""
     glibc: Version = ()
     script: str = ""
     brought: frozenset[str] = frozenset()
+    obstacle: str = ""
 
 
 def needs_of(files: Files, fixups: Sequence[Fixup], glibc: Version = ()) -> Needs:
@@ -59,13 +64,38 @@ def needs_of(files: Files, fixups: Sequence[Fixup], glibc: Version = ()) -> Need
         glibc=max(versions, default=()),
         script=script,
         brought=frozenset(os.fsdecode(fixup.interpreter.path) for fixup in fixups),
+        obstacle=_obstacle(files),
     )
+
+
+def _obstacle(files: Files) -> str:
+    """What the engine, which judges a start, says of AppRun and what leads to it, in a directory of their own."""
+    passed: list[tuple[bytes, Node]] = []
+    find(files.root, b"AppRun", passed)
+    with tempfile.TemporaryDirectory(prefix="tmprun-") as folder:
+        for path, node in passed:
+            _put(files, node, os.path.join(os.fsencode(folder), path))
+        return judge(folder)
+
+
+def _put(files: Files, node: Node, path: bytes) -> None:
+    if os.path.lexists(path):
+        return
+    node = node.link if node.kind == HARD_LINK and node.link else node
+    if node.kind == DIRECTORY:
+        os.mkdir(path, 0o700)
+    elif node.kind == SYMLINK:
+        os.symlink(node.target, path)
+    else:
+        with open(path, "xb") as file:
+            file.write(files.read(node, _APPRUN))
+        os.chmod(path, node.mode & 0o777 | 0o400)
 
 
 def verdict(needs: Needs) -> str:
     """One line: yes, or what is missing and what to do about it."""
-    if needs.script and needs.script not in needs.brought and not os.access(needs.script, os.X_OK):
-        return f"no: it starts through {needs.script}, which this machine lacks; install that"
+    if needs.obstacle and not needs.brought & {needs.script, needs.loader}:
+        return f"no: {needs.obstacle}"
     if not needs.loader:
         return "yes"
     lacking = _lacking(needs)

@@ -109,6 +109,12 @@ def verify(path: str, tree: str, image: Told) -> list[str]:
     return differences
 
 
+def judge(tree: str) -> str:
+    """Why the kernel cannot start AppRun in the directory `tree` on this machine; nothing when it can."""
+    done = _run([programs.door(), "@judge", "--tree", tree], fine=(0, 1), stdout=subprocess.PIPE)
+    return os.fsdecode(done.stdout)
+
+
 def _ask(
     verb: str, path: str, *options: str, arguments: Sequence[str] = (), stdout: int
 ) -> subprocess.CompletedProcess[bytes]:

@@ -80,7 +80,11 @@ def test_again_over_read_only_directories(in_memory: Harness, nobody: int) -> No
         (["usr/bin"], {"usr/bin/setuid"}),
         (["/usr/bin"], {"usr/bin/setuid"}),
         (["*/bin", "AppRun"], {"usr/bin/setuid", "AppRun"}),
-        (["usr/li?k"], {"usr/link"}),
+        (["usr/bin/"], {"usr/bin/setuid"}),
+        (["./AppRun"], {"AppRun"}),
+        ([".//usr/bin//"], {"usr/bin/setuid"}),
+        (["usr/li?k"], {"usr/link", "usr/share/text"}),  # nor does a symlink come alone
+        (["usr/dangling"], {"usr/dangling"}),
         (["usr/share/noise"], {"usr/hard", "usr/share/noise"}),  # a hard link brings what it links to
         (["usr/empty directory"], set()),
     ],
@@ -92,10 +96,64 @@ def test_a_pattern(harness: Harness, words: list[Path], patterns: list[str], fil
     assert found == files
 
 
-def test_a_pattern_that_matches_nothing_is_said(harness: Harness, words: list[Path]) -> None:
-    result = harness.run(*words, "--appimage-extract", "no/such", status=None)
-    assert b"matches" in result.stderr and result.stdout == b""
-    assert below(harness.work / "squashfs-root") == []
+@pytest.mark.parametrize("patterns", [["no/such"], ["AppRun", "no/such"], ["./no/such/"]])
+def test_a_pattern_that_matches_nothing_is_an_error(harness: Harness, words: list[Path], patterns: list[str]) -> None:
+    result = harness.run(*words, "--appimage-extract", *patterns, status=1)
+    assert b"nothing in it matches no/such" in result.stderr and result.stdout == b""
+    assert os.listdir(harness.work) == []
+
+
+@pytest.mark.parametrize("pattern", ["/", "./", "."])
+def test_all_of_it_by_a_pattern(harness: Harness, app: App, words: list[Path], pattern: str) -> None:
+    harness.run(*words, "--appimage-extract", pattern)
+    assert facts(harness.work / "squashfs-root") == facts(app.appdir, packed_mode)
+
+
+def by_links() -> craft.Tree:
+    """An icon behind links to links, one a directory; links that lead nowhere, and one that leads everywhere."""
+    return {
+        "AppRun": craft.SCRIPT,
+        ".DirIcon": craft.Link(b"app.png"),
+        "app.png": craft.Link(b"icons/./big//app.png"),
+        "icons": craft.Link(b"usr/../usr/share/icons"),
+        "lib64": craft.Link(b"usr/lib"),
+        "loop": craft.Link(b"pool"),
+        "pool": craft.Link(b"loop"),
+        "out": craft.Link(b"../../etc/passwd"),
+        "absolute": craft.Link(b"/AppRun"),
+        "self": craft.Link(b"."),
+        "usr": craft.Folder(
+            {
+                "lib": craft.Folder(
+                    {
+                        "libx.so": craft.Link(b"libx.so.1"),
+                        "libx.so.1": craft.File(b"x"),
+                        "other": craft.Link(b"../data"),
+                    }
+                ),
+                "data": craft.File(b"data"),
+                "share": craft.Folder({"icons": craft.Folder({"big": craft.Folder({"app.png": craft.File(b"icon")})})}),
+            }
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        (".DirIcon", {".DirIcon", "app.png", "icons", "usr/share/icons/big/app.png"}),
+        ("lib64", {"lib64", "usr/lib/libx.so", "usr/lib/libx.so.1", "usr/lib/other", "usr/data"}),
+        ("loop", {"loop", "pool"}),
+        ("out", {"out"}),
+        ("absolute", {"absolute"}),
+        ("self", {"self"}),
+    ],
+)
+def test_a_link_brings_what_it_leads_to(harness: Harness, pattern: str, files: set[str]) -> None:
+    bundle = write(harness.base / "linked", craft.bundle(*craft.index_of(by_links())))
+    harness.run(harness.door, bundle, "--appimage-extract", pattern)
+    out = harness.work / "squashfs-root"
+    assert {str(path.relative_to(out)) for path in below(out) if path.is_symlink() or not path.is_dir()} == files
 
 
 @pytest.fixture

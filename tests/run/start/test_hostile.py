@@ -189,7 +189,7 @@ def test_exabytes_of_holes_take_no_room(in_memory: Harness) -> None:
     apprun.size = HOLE * 100_000
     in_memory.refused(
         in_memory.run(in_memory.door, image(in_memory, craft.bundle(encode(root, []))), status=None),
-        "AppRun cannot be executed",
+        "AppRun is neither a program nor a script",
     )
 
 

@@ -57,5 +57,6 @@ def test_a_machine_without_that_loader(tmp_path: Path) -> None:
 
 def test_scripts_and_static_programs() -> None:
     assert verdict(Needs()) == "yes"
-    assert verdict(Needs(script="/no/such/python")).startswith("no: it starts through /no/such/python")
-    assert verdict(Needs(script="/no/such/python", brought=frozenset(["/no/such/python"]))) == "yes"
+    assert verdict(Needs(script="/no/such/python", obstacle="AppRun needs it")) == "no: AppRun needs it"
+    brought = frozenset(["/no/such/python"])
+    assert verdict(Needs(script="/no/such/python", brought=brought, obstacle="AppRun needs it")) == "yes"
