@@ -21,6 +21,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 LINUXDEPLOY := build/corpora/linuxdeploy.AppImage
 CORPORA := build/corpora/.ready
 ARGS ?=
+# Two files of tests at a time; those of one file share what they have made.
+TOGETHER := -n 2 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -62,7 +64,7 @@ $(CORPORA): tests/corpora.txt .ci/corpora | setup
 
 # The engine's own warnings are errors, so building it is part of the check.
 test: lint engine $(CORPORA)
-	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest $(ARGS)
+	TMPRUN_NO_SKIPS=1 $(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 demo: own-engine $(LINUXDEPLOY)
 	@.ci/demo $(BIN)/tmprun $(LINUXDEPLOY)

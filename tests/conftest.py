@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit.real_images import LINUXDEPLOY, TYPE_1_BESIDE, hello_appdir, hello_images, present, type_1_image
@@ -22,21 +23,38 @@ class Skips:
     def __init__(self) -> None:
         self.excused: Counter[str] = Counter()
         self.others: list[str] = []
+        self.files: set[tuple[str, str]] = set()
 
-    def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # An expected failure is reported as skipped too, and is none.
         if report.skipped and not hasattr(report, "wasxfail"):
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            if is_excused(reason):
-                self.excused[reason.removeprefix("Skipped: ")] += 1
-            else:
-                self.others.append(f"{report.nodeid}: {reason}")
+            self.note(report.nodeid, reason_of(report))
 
-    pytest_runtest_logreport = note
-    pytest_collectreport = note
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.note_file(report.nodeid, reason_of(report))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A process of pytest-xdist ends: it has reported its tests, but not the files that it skipped."""
+        for nodeid, reason in getattr(node, "workeroutput", {}).get("skipped files", ()):
+            self.note_file(nodeid, reason)
+
+    def note_file(self, nodeid: str, reason: str) -> None:
+        if (nodeid, reason) not in self.files:
+            self.files.add((nodeid, reason))
+            self.note(nodeid, reason)
+
+    def note(self, nodeid: str, reason: str) -> None:
+        if is_excused(reason):
+            self.excused[reason.removeprefix("Skipped: ")] += 1
+        else:
+            self.others.append(f"{nodeid}: {reason}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["skipped files"] = sorted(self.files)
         if self.others and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -51,6 +69,10 @@ class Skips:
                 terminalreporter.line(line, red=True)
 
 
+def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     heed_signals()
     if os.environ.get("CI") or os.environ.get("TMPRUN_NO_SKIPS"):
@@ -63,6 +85,15 @@ def heed_signals() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP, signal.SIGTTOU):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reachable(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Lets other users go as far as each test's own directory; for pytest-xdist there is one more above it."""
+    base = tmp_path_factory.getbasetemp()
+    for path in (base, *base.parents):
+        if path.name.startswith(("popen-", "pytest-")) and path.stat().st_uid == os.geteuid():
+            path.chmod(0o755)
 
 
 @pytest.fixture(scope="session")

