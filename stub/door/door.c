@@ -15,13 +15,17 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
+
+#define KEEPS_ARGV0 1ul /* AT_FLAGS_PRESERVE_ARGV0, linux/binfmts.h */
 
 static const char *const python_commands[] = {"pack", "info", "extract", "cache", "doctor", "bench", "help"};
 
 static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
 {
-	request->typed = request->path = argv[at];
+	request->path = argv[at];
+	request->typed = request->executed ? request->executed : request->path;
 	request->arguments = argv + at + 1;
 	request->count = argc - at - 1;
 	absolute_path(request->path, request->shown, sizeof request->shown);
@@ -81,6 +85,27 @@ static int nothing_to_do(void)
 	return EXIT_FAILED;
 }
 
+/* Whether binfmt_misc has started us for a file that was executed (Documentation/admin-guide/binfmt-misc.rst): with its flag O
+ * there is a descriptor of it, which must not reach the app; with P our first argument is that file's path and the second what it
+ * was executed as. With neither it cannot be told, and need not: then the path alone is given, mostly with a slash in it. */
+static bool by_binfmt(void)
+{
+	unsigned long opened = getauxval(AT_EXECFD);
+	if (opened)
+		fcntl((int)opened, F_SETFD, FD_CLOEXEC);
+	return opened || (getauxval(AT_FLAGS) & KEEPS_ARGV0);
+}
+
+static int run_executed(struct request *request, int argc, char **argv)
+{
+	if (argc > 2 && (getauxval(AT_FLAGS) & KEEPS_ARGV0)) {
+		request->executed = argv[2];
+		argv[2] = argv[1];
+		return with_image(request, argv, argc, 2, start);
+	}
+	return with_image(request, argv, argc, 1, start);
+}
+
 static bool for_python(const char *word)
 {
 	if (word[0] == '-')
@@ -93,7 +118,8 @@ static bool for_python(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = python_tell, .same = same_tree, .judge = judge_apprun, .verb = "run"};
+	struct request request = {REQUEST_OPENS,     .foreign = foreign_load, .tell = python_tell,
+				  .same = same_tree, .judge = judge_apprun,   .verb = "run"};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {
@@ -102,9 +128,13 @@ int main(int argc, char **argv)
 		char *named[] = {argv[0], target, NULL};
 		return target ? with_image(&request, named, 2, 1, start) : nothing_to_do();
 	}
+	if (by_binfmt())
+		return run_executed(&request, argc, argv);
 	const char *answer = help_answer(argc, argv);
 	if (answer)
 		return say(answer);
+	if (strcmp(argv[1], "--") == 0)
+		return argc > 2 ? with_image(&request, argv, argc, 2, start) : nothing_to_do();
 	if (strcmp(argv[1], "run") == 0)
 		return run_command(&request, argc, argv);
 	const struct verb *verb = argv[1][0] == '@' ? verb_find(argv[1] + 1) : NULL;

@@ -5,6 +5,7 @@ own Python. It also keeps the user's own site-packages out, and `pip install --t
 looks: so the package is looked for where a front door that lies at argv[1] was installed together with it.
 """
 
+import errno
 import os
 import site
 import sys
@@ -50,10 +51,17 @@ def boot(door: str) -> None:
             break
     try:
         from tmprun.main import main
-    except ModuleNotFoundError:
+
+        sys.exit(main(door))
+    except ModuleNotFoundError as error:
+        if error.name not in ("tmprun", "tmprun.main"):
+            raise
         sys.stderr.write(f"tmprun: {ascii(door)[1:-1]}: {sys.executable} has no package tmprun; install it with pip\n")
-        sys.exit(127)
-    sys.exit(main(door))
+    except (MemoryError, OSError) as error:
+        if getattr(error, "errno", errno.ENOMEM) != errno.ENOMEM:
+            raise
+        sys.stderr.write("tmprun: no memory for Python; raise the limits, see ulimit -d and -v\n")
+    sys.exit(127)
 
 
 boot(sys.argv.pop(1))

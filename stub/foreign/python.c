@@ -153,7 +153,7 @@ int python_import(const struct request *request, const struct image *image, stru
 	argv[used++] = request->verb;
 	used += options_hand_on(request, argv + used);
 	argv[used++] = "--";
-	argv[used++] = request->typed;
+	argv[used++] = request->path;
 	/* A flag that --appimage-extract-and-run took out of the arguments is put back for whoever parses them next. */
 	if (request->flag_taken)
 		argv[used++] = "--appimage-extract-and-run";

@@ -45,13 +45,10 @@ static int build_in(const struct roots *roots, const struct request *request, co
 }
 
 /* Within a store's share if any root has it, else wherever there is room at all. */
-static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, bool anew,
-			   struct entry *entry, struct fault *fault)
+static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, enum fill_mode mode,
+			   bool anew, struct entry *entry, struct fault *fault)
 {
-	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);
-	if (mode < 0)
-		return FAILED(fault, "unknown way to fill it; TMPRUN_FILL and --fill know auto, eager, background and demand");
-	struct manner manner = {.mode = (enum fill_mode)mode, .anew = anew};
+	struct manner manner = {.mode = mode, .anew = anew};
 	if (build_in(roots, request, image, manner, entry, fault) == 0)
 		return 0;
 	if (fault->kind != FAULT_STORE)
@@ -63,6 +60,10 @@ static int build_somewhere(const struct request *request, const struct roots *ro
 
 int provide(const struct request *request, struct image *image, struct entry *entry, struct fault *fault)
 {
+	/* Also when nothing has to be filled: a mistake in a script shows at its first start, not after the next reboot. */
+	int mode = gate_mode(request->fill ? request->fill : request->environment.values[TMPRUN_FILL]);
+	if (mode < 0)
+		return FAILED(fault, "unknown way to fill it; TMPRUN_FILL and --fill know auto, eager, background and demand");
 	/* A list is large, and the caller may have a small stack. */
 	CLEANUP(free_pointer) struct roots *roots = zeroed(1, sizeof *roots);
 	if (!roots)
@@ -79,10 +80,10 @@ int provide(const struct request *request, struct image *image, struct entry *en
 		return -1;
 	/* What we make has the modes that we say, whatever the caller's mask; the app gets the caller's back. */
 	mode_t mask = umask(0);
-	int result = build_somewhere(request, roots, image, false, entry, fault);
+	int result = build_somewhere(request, roots, image, (enum fill_mode)mode, false, entry, fault);
 	if (result == 0 && request->verify && !request->same(image, entry->tree)) {
 		entry_discard(entry, NULL);
-		result = build_somewhere(request, roots, image, true, entry, fault);
+		result = build_somewhere(request, roots, image, (enum fill_mode)mode, true, entry, fault);
 	}
 	umask(mask);
 	file_limit_put_back(&limit);

@@ -12,6 +12,7 @@
 struct request {
 	struct environment environment;
 	const char *typed;     /* the image as the user named it, for messages and ARGV0 */
+	const char *executed;  /* --typed: what somebody typed to have binfmt_misc start us, or NULL */
 	const char *path;      /* what to open */
 	char shown[PATH_MAX];  /* its absolute path: APPIMAGE */
 	char **arguments;      /* the app's, behind argv[0] */

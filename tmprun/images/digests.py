@@ -1,9 +1,9 @@
 """One pass over an image: the SHA-256 of the whole file and of each frame, from the same bytes.
 
 A thread reads the file once, from its start to its end, into buffers, and hashes the whole; the caller takes each
-buffer from it and hashes the frames inside. So what the frames' digests describe is what the file's digest describes,
-whoever writes to the file meanwhile. What was read before, to make sense of the file, is compared with the pass's bytes
-too.
+buffer from it and hashes the frames inside. Where no thread is to be had, the caller does both. So what the frames'
+digests describe is what the file's digest describes, whoever writes to the file meanwhile. What was read before, to
+make sense of the file, is compared with the pass's bytes too.
 
 `_thread` and `_queue` are the C halves of `threading` and `queue`: importing those takes as long as hashing 4 MB.
 """
@@ -16,7 +16,6 @@ import mmap
 import os
 from _queue import SimpleQueue
 
-from tmprun.errors import TmprunError
 from tmprun.images.source import changed
 from tmprun.index.nodes import Frame
 
@@ -37,6 +36,8 @@ class Pass:
     def __init__(self, fd: int, size: int) -> None:
         self._fd = fd
         self._size = size
+        self._offset = 0  # of what is read next
+        self._alone = False
         self._whole = hashlib.sha256()
         self._memory = mmap.mmap(-1, _BUFFER * _BUFFERS)
         # Fresh memory costs more than the hashing of it, less so in huge pages; kernels may lack them.
@@ -62,10 +63,9 @@ class Pass:
         self._running.acquire()
         try:
             _thread.start_new_thread(self._run, ())
-        except RuntimeError:
-            raise TmprunError(
-                "no thread can be started", remedy="raise the limit of processes, see ulimit -u"
-            ) from None
+        except RuntimeError:  # a limit of processes or of memory
+            self._running.release()
+            self._alone = True
         return self
 
     def __exit__(
@@ -82,24 +82,34 @@ class Pass:
 
     def chunks(self) -> Iterator[tuple[int, memoryview]]:
         """(file offset, bytes) of the whole file, in order. A chunk is overwritten when the next one is asked for."""
-        while (chunk := self._filled.get()) is not None:
+        while (chunk := self._next()) is not None:
             if isinstance(chunk, BaseException):
                 raise chunk
             yield chunk
             self._free.append(chunk[1])  # only the file's last one is shorter
             self._tokens.put(None)
 
+    def _next(self) -> tuple[int, memoryview] | BaseException | None:
+        if not self._alone:
+            return self._filled.get()
+        self._tokens.get()
+        return self._read() if self._offset < self._size else None
+
+    def _read(self) -> tuple[int, memoryview]:
+        """The next chunk, which the whole file's hash has then seen; into a free buffer."""
+        offset = self._offset
+        chunk = self._fill(self._free.pop(), offset)
+        self._whole.update(chunk)
+        self._offset += len(chunk)
+        return offset, chunk
+
     def _run(self) -> None:
         try:
-            offset = 0
-            while offset < self._size:
+            while self._offset < self._size:
                 self._tokens.get()
                 if self._stopped:
                     break
-                chunk = self._fill(self._free.pop(), offset)
-                self._whole.update(chunk)
-                self._filled.put((offset, chunk))
-                offset += len(chunk)
+                self._filled.put(self._read())
             self._filled.put(None)
         except BaseException as error:
             # Whatever it is: the other thread waits for a chunk, and raises it.

@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_WITH_VALUE = ("--signals", "--store", "--fill", "--into", "--tree")
+_WITH_VALUE = ("--signals", "--store", "--fill", "--typed", "--into", "--tree")
 _ALONE = ("--verify", "--force")
 # Seconds after which a thread must let another one run: the hashing thread needs it after every buffer, for
 # microseconds.

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from kit.foreign_images import mksquashfs, write_image
+from kit.foreign_images import head, mksquashfs, write_image
 from kit.harness import Harness
 
 MACHINE = os.uname().machine
@@ -147,3 +147,13 @@ def test_what_env_looks_for(harness: Harness) -> None:
     image = image_of(harness, appdir)
     assert harness.run(harness.door, image, status=None).status == 127
     assert b"no: AppRun needs no-such-python, which is not on PATH" in harness.run(harness.door, "info", image).stdout
+
+
+def test_an_image_for_the_32_bits_of_this_machine(harness: Harness) -> None:
+    """The kernel runs its programs, and what is in it may be anything."""
+    appdir = harness.base / "AppDir"
+    appdir.mkdir()
+    (appdir / "AppRun").symlink_to("usr/bin/app")
+    image = image_of(harness, appdir)
+    write_image(image, mksquashfs(appdir, harness.base / "payload"), head(3 if MACHINE == "x86_64" else 40, bits=32))
+    agree(harness, image, "")

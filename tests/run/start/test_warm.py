@@ -182,3 +182,17 @@ def test_an_image_that_its_user_may_no_longer_read_does_not_run(in_memory: Harne
     in_memory.run(in_memory.door, bundle, **as_nobody)
     bundle.chmod(0o700)
     assert b"permission denied" in in_memory.run(in_memory.door, bundle, status=126, **as_nobody).stderr
+
+
+@pytest.mark.parametrize("asked", [["--fill", "lazy"], []])
+def test_a_mistake_is_one_also_when_nothing_has_to_be_filled(harness: Harness, app: App, asked: list[str]) -> None:
+    harness.run(app.bundle, "probe:report")
+    changes = {} if asked else {"TMPRUN_FILL": "lazy"}
+    result = harness.run(harness.door, "run", *asked, app.bundle, "probe:report", env=changes, status=127)
+    assert b"unknown way to fill it" in result.stderr and result.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--"], ["run", "--"], ["run"], []])
+def test_the_image_stands_behind_two_dashes(harness: Harness, app: App, words: list[str]) -> None:
+    report = harness.run(harness.door, *words, app.bundle, "probe:report", "--", "-x").report()
+    assert report["argv"][1:] == ["probe:report", "--", "-x"]
