@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "image/index.h"
 #include "image/index_load.h"
+#include "start/select.h"
 #include "tree/plan.h"
 
 #include <stdlib.h>
@@ -18,6 +19,10 @@ static void use(const struct index *index)
 		index_path(index, n, path);
 		index_name(index, &index->nodes[n], name);
 	}
+	const char *missed;
+	char pattern[] = "./*/[a-z]*/";
+	char *patterns[] = {pattern};
+	free(select_nodes(index, patterns, 1, &missed));
 	plan_make(&plan, index, NULL, &fault);
 	plan_free(&plan);
 }
