@@ -23,7 +23,8 @@ APPDIR = os.environ["APPDIR"]
 FLAGS = {
     "read": os.O_RDONLY, "nonblock": os.O_RDONLY | os.O_NONBLOCK, "noatime": os.O_RDONLY | os.O_NOATIME,
     "direct": os.O_RDONLY | os.O_DIRECT, "nofollow": os.O_RDONLY | os.O_NOFOLLOW, "path": os.O_PATH,
-    "directory": os.O_RDONLY | os.O_DIRECTORY, "sync": os.O_RDONLY | os.O_SYNC, "nonblock path": os.O_PATH | os.O_NONBLOCK,
+    "directory": os.O_RDONLY | os.O_DIRECTORY, "sync": os.O_RDONLY | os.O_SYNC,
+    "nonblock path": os.O_PATH | os.O_NONBLOCK,
 }  # fmt: skip
 WRITE_FLAGS = {"write": os.O_WRONLY, "both": os.O_RDWR, "append": os.O_WRONLY | os.O_APPEND}
 MODIFY, ATTRIB, CLOSE_WRITE, MOVED, CREATE, DELETE = 0x2, 0x4, 0x8, 0xC0, 0x100, 0x200
