@@ -83,8 +83,9 @@ void mind_the_time(struct filler *filler)
 	while (filler->served < filler->opened_count && is_complete(filler->gate, filler->opened[filler->served]))
 		filler->served++;
 	uint64_t since = filler->served < filler->opened_count ? filler->opened_at[filler->served] : 0;
+	uint64_t writing = atomic_load(&shared->writing_since);
 	atomic_store(&shared->waiting_since, since);
-	set_deadline(filler, since);
+	set_deadline(filler, writing && (!since || writing < since) ? writing : since);
 	if (since && now_us() - since > filler->patience / 4 * 3)
 		hands_report(filler, filler->opened[filler->served], "it takes too long; try again with TMPRUN_FILL=eager");
 }

@@ -17,6 +17,7 @@
 #include "gate/give_up.h"
 #include "gate/guard.h"
 #include "gate/hands.h"
+#include "gate/image_lease.h"
 #include "gate/mode.h"
 #include "gate/refuse.h"
 #include "gate/ties.h"
@@ -30,6 +31,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -46,11 +48,17 @@ enum {
 	LOOK_EVERY_US = 3000000, /* how often it is asked whether anybody still uses the tree */
 };
 
+static void save_trace(const struct filler *filler)
+{
+	trace_save(filler->gate->trace, filler->index, filler->opened, filler->opened_count, filler->hot, filler->hot_count,
+		   atomic_load(&filler->gate->shared->turned_away));
+}
+
 static _Noreturn void leave(struct filler *filler, bool with_entry)
 {
 	atomic_store(&filler->gate->shared->leaving, true);
 	ties_cut(filler->gate);
-	trace_save(filler->gate->trace, filler->index, filler->opened, filler->opened_count, filler->hot, filler->hot_count);
+	save_trace(filler);
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
 	guard_dismiss(filler);
@@ -80,6 +88,11 @@ static void order_frames(struct filler *filler)
 			filler->order[filler->order_count++] = f;
 }
 
+static void look_ahead(struct filler *filler)
+{
+	filler->hot_end = filler->gate->mode == FILL_DEMAND ? 0 : filler->hot_frames;
+}
+
 static bool make_tables(struct filler *filler)
 {
 	const struct index_head *head = filler->index->head;
@@ -106,14 +119,15 @@ int filler_prepare(struct filler *filler, struct gate *gate, struct fault *fault
 				  .writing = PTHREAD_RWLOCK_INITIALIZER,
 				  .refused_busy = ATOMIC_FLAG_INIT,
 				  .look_every = LOOK_EVERY_US,
+				  .bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 				  .job_tickets = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC)};
-	if (filler->job_tickets < 0)
+	if (filler->job_tickets < 0 || filler->bell < 0)
 		return FAILED(fault, "cannot set up the filler: ", reason_text(errno));
 	if (!make_tables(filler))
 		return FAILED(fault, "no memory to fill with");
 	filler->hot_count = trace_load(gate->trace, filler->index, filler->hot);
-	if (gate->mode != FILL_DEMAND)
-		order_frames(filler);
+	order_frames(filler);
+	look_ahead(filler);
 	if (hands_prepare(filler, fault) < 0)
 		return -1;
 	if (ties_open(gate, fault) < 0)
@@ -148,6 +162,9 @@ static void begin_anew(struct filler *filler)
 	filler->has_threads = false;
 	filler->serving = filler->next_hand = 0;
 	filler->next_hot = 0;
+	filler->hurried = false;
+	look_ahead(filler);
+	read(filler->bell, &ticket, sizeof ticket);
 	filler->next_cold = filler->hot_frames;
 	filler->stopped = filler->refused = false;
 	atomic_flag_clear(&filler->refused_busy);
@@ -195,6 +212,9 @@ static void inherit(struct filler *filler)
 	filler->asked_at = now;
 	filler->looked_at = waiting && waiting < now - TAKEOVER_US ? waiting : now - TAKEOVER_US;
 	refuse_inherited(filler);
+	image_lease_own(filler);
+	if (atomic_load(&gate->shared->turned_away))
+		hands_hurry(filler);
 }
 
 /* In what was its guard. Threads and a guard of our own may be refused now: then we do without, and try again. */
@@ -235,6 +255,7 @@ static bool deserted(struct filler *filler)
  * app has ended the entry goes. */
 static void conclude(struct filler *filler)
 {
+	image_lease_end(filler->gate);
 	if (watch_write(filler->gate->entry_fd, filler->index) == 0)
 		leave(filler, false);
 	atomic_store(&filler->stopped, true);
@@ -249,6 +270,7 @@ static void housekeeping(struct filler *filler, uint64_t *last_look)
 		hands_begin(filler);
 	ask_all_broken(filler);
 	ties_take(filler->gate);
+	image_lease_mind(filler);
 	mind_the_time(filler);
 	bool only_serving = filler->gate->mode == FILL_DEMAND || atomic_load(&filler->stopped) || !filler->has_threads;
 	if (!only_serving || now_us() - *last_look < filler->look_every)
@@ -280,13 +302,39 @@ static void awaited_signals(sigset_t *awaited)
 	sigaddset(awaited, SIGCHLD);
 	sigaddset(awaited, HANDS_SIGNAL);
 	sigaddset(awaited, DOOR_SIGNAL);
+	sigaddset(awaited, IMAGE_SIGNAL);
+}
+
+/* Whoever waits in open(2) has the file open already, as the kernel counts, and so long there is no new lease on it. Where there is
+ * one, whoever broke ours has not waited (O_NONBLOCK), or has been killed since. He is given the time to leave: we may be on his
+ * processor. A file that is complete may have been let go. */
+static bool has_turned_away(const struct gate *gate, uint32_t number)
+{
+	int fd, tries = 0;
+	while ((fd = held(gate, number)) >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) < 0 && tries++ < 3)
+		sched_yield();
+	return fd >= 0 && tries < 4 && !is_complete(gate, number);
+}
+
+/* Who opens one file so, opens others: they shall be there, and next time before the app is. */
+static void serve_opener(struct filler *filler, uint32_t number)
+{
+	struct gate *gate = filler->gate;
+	ask(filler, number);
+	if (!has_turned_away(gate, number) || atomic_exchange(&gate->shared->turned_away, true))
+		return;
+	if (gate->mode != FILL_DEMAND)
+		hands_hurry(filler);
+	save_trace(filler);
 }
 
 static void heed(struct filler *filler, int signal, const siginfo_t *info)
 {
 	struct gate *gate = filler->gate;
 	if (signal == GATE_SIGNAL && info->si_fd >= 0 && (uint32_t)info->si_fd < gate->held_size && gate->held_node[info->si_fd] != NOBODY)
-		ask(filler, gate->held_node[info->si_fd]);
+		serve_opener(filler, gate->held_node[info->si_fd]);
+	else if (signal == IMAGE_SIGNAL)
+		image_lease_mind(filler);
 	else if (signal == DOOR_SIGNAL)
 		ties_take(gate);
 	else if (signal == SIGIO) /* the queue of notices was full */

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "gate/detach.h"
 #include "gate/filler.h"
+#include "gate/image_lease.h"
 #include "gate/skeleton.h"
 #include "image/image.h"
 #include "store/layout.h"
@@ -56,6 +57,7 @@ static _Noreturn void filler_main(struct gate *gate, int report)
 	int *const keep[] = {&report, &image->fd, &gate->entry_fd, &gate->tree.root, &lock};
 	leave_session();
 	leave_descriptors(keep, COUNT(keep));
+	image_lease_take(gate); /* without one, too, no byte is taken for the image's that is not */
 	if (report < 0)
 		_exit(1); /* no descriptor left even for that: who waits at the other end sees it close */
 	if (image->fd < 0 || gate->entry_fd < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)

@@ -247,22 +247,34 @@ static bool do_job(struct hand *hand)
 	return true;
 }
 
-bool hands_do_one(struct filler *filler)
-{
-	return do_job(&filler->hands[0]);
-}
-
 /* Whether there was a frame left of those that the app is known to need soon. */
 static bool do_ahead(struct hand *hand)
 {
 	struct filler *filler = hand->filler;
 	struct fault fault = {0};
 	uint32_t at = atomic_fetch_add(&filler->next_hot, 1);
-	if (at >= filler->hot_frames || atomic_load(&filler->stopped))
+	if (at >= atomic_load(&filler->hot_end) || atomic_load(&filler->stopped))
 		return false;
 	if (fill_unasked(hand, filler->order[at], FRAME_BUSY, &fault) < 0)
 		stop_background(filler, filler->order[at], &fault);
 	return true;
+}
+
+bool hands_do_one(struct filler *filler)
+{
+	return do_job(&filler->hands[0]) || (atomic_load(&filler->hurried) && do_ahead(&filler->hands[0]));
+}
+
+void hands_hurry(struct filler *filler)
+{
+	uint64_t one = 1;
+	if (atomic_load(&filler->hurried))
+		return;
+	atomic_store(&filler->hot_end, filler->order_count);
+	atomic_store(&filler->next_hot, 0); /* what was filled is passed over */
+	atomic_store(&filler->hurried, true);
+	if (write(filler->bell, &one, sizeof one) < 0)
+		debug_log("no hand can be woken", (char *)NULL);
 }
 
 static struct hand *take_hand(struct filler *filler)
@@ -274,20 +286,22 @@ static struct hand *take_hand(struct filler *filler)
 
 /* There are as many of these as processors: what is needed now and what is needed soon come from the same hands, or one would
  * decode what another is about to. The first of several does what is needed soon only while somebody waits: as long as nobody
- * does, the app runs, and one processor is the app's. */
+ * does, the app runs, and one processor is the app's. In a hurry all of them do all there is. */
 static void *serve(void *argument)
 {
 	struct filler *filler = argument;
 	struct hand *hand = take_hand(filler);
-	struct pollfd tickets = {.fd = filler->job_tickets, .events = POLLIN};
-	bool ahead = true, first = atomic_fetch_add(&filler->serving, 1) == 0;
+	struct pollfd calls[] = {{.fd = filler->job_tickets, .events = POLLIN}, {.fd = filler->bell, .events = POLLIN}};
+	bool ahead = true, hurried = false, first = atomic_fetch_add(&filler->serving, 1) == 0;
 	for (;;) {
 		if (do_job(hand))
 			continue;
-		if (ahead && (!first || atomic_load(&filler->serving) == 1 || atomic_load(&filler->waiting) > 0))
+		if (!hurried && atomic_load(&filler->hurried))
+			ahead = hurried = true;
+		if (ahead && (hurried || !first || atomic_load(&filler->serving) == 1 || atomic_load(&filler->waiting) > 0))
 			ahead = do_ahead(hand);
 		else
-			poll(&tickets, 1, -1);
+			poll(calls, hurried ? 1 : 2, -1);
 	}
 	return NULL;
 }
@@ -297,7 +311,7 @@ static void *serve(void *argument)
 static void wait_for_lull(struct filler *filler)
 {
 	uint64_t began = now_us();
-	while (now_us() - began < LULL_WITHIN_US) {
+	while (now_us() - began < LULL_WITHIN_US && !atomic_load(&filler->hurried)) {
 		bool busy = atomic_load(&filler->waiting) > 0 || atomic_load(&filler->next_hot) < filler->hot_frames;
 		if (!busy && now_us() - atomic_load(&filler->asked_at) >= LULL_US)
 			break;
@@ -329,7 +343,7 @@ static void *fill_behind(void *argument)
 
 static unsigned behind(const struct filler *filler)
 {
-	if (filler->hot_frames == filler->order_count)
+	if (filler->gate->mode == FILL_DEMAND || filler->hot_frames == filler->order_count)
 		return 0;
 	return filler->crew > 1 ? filler->crew - 1 : 1;
 }

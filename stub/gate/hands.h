@@ -23,6 +23,9 @@ void hands_begin(struct filler *filler);
 /* In the main thread, as long as there are no others: serve one piece that is waited for; false when there is none. */
 bool hands_do_one(struct filler *filler);
 
+/* Fill everything, as if all of it was waited for. */
+void hands_hurry(struct filler *filler);
+
 /* No hand writes between the two. */
 void hands_hold(struct filler *filler);
 void hands_let_go(struct filler *filler);

@@ -2,6 +2,8 @@
 #ifndef TMPRUN_GATE_MODE_H
 #define TMPRUN_GATE_MODE_H
 
+#include <stdbool.h>
+
 #include "image/index.h"
 
 enum fill_mode { FILL_AUTO, FILL_EAGER, FILL_BACKGROUND, FILL_DEMAND };
@@ -10,8 +12,8 @@ enum fill_mode { FILL_AUTO, FILL_EAGER, FILL_BACKGROUND, FILL_DEMAND };
 int gate_mode(const char *name);
 
 /* The mode to use for this image here: `asked`, or the best; FILL_EAGER wherever gating cannot work, with the reason in the
- * debug log. `root` is a descriptor in the store. */
-enum fill_mode gate_choose(enum fill_mode asked, const struct index *index, int root);
+ * debug log. `root` is a descriptor in the store; `turned_away`: an earlier start met files that it would not wait for. */
+enum fill_mode gate_choose(enum fill_mode asked, const struct index *index, int root, bool turned_away);
 
 /* How long the kernel keeps an opener waiting, in seconds: then it lets it through, whatever is in the file. */
 long gate_break_time(void);

@@ -22,6 +22,8 @@
 #define HANDS_SIGNAL SIGUSR1
 /* For it, too: somebody is at the door. */
 #define DOOR_SIGNAL (SIGRTMIN + 2)
+/* For it, too: somebody wants to write to the image. */
+#define IMAGE_SIGNAL (SIGRTMIN + 3)
 /* For a guard: its filler's main thread has ended. */
 #define GUARD_SIGNAL SIGUSR2
 
@@ -40,6 +42,7 @@ struct gate {
 	uint32_t *held_node;     /* the node of a lease's descriptor */
 	uint32_t held_size;      /* length of held_node: leases have lower numbers */
 	uint32_t gated;          /* how many files are gated */
+	bool image_held;         /* by a lease: a writer waits until we let go */
 	int door;                /* socket at which starts that join hand over their ties */
 	struct gate_shared *shared;
 };
@@ -67,6 +70,8 @@ struct gate_shared {
 	_Atomic uint32_t done;   /* gated files with their content */
 	_Atomic int report;      /* pipe to the app-to-be; -1 once it was told to go */
 	atomic_bool said;        /* it may have been told */
+	_Atomic uint64_t writing_since; /* when somebody began to wait who wants to write to the image; 0: nobody */
+	atomic_bool turned_away; /* an open has failed, since it would not wait */
 	atomic_bool leaving;     /* whoever inherits has only to leave as well */
 	_Atomic int claim;       /* a descriptor by which the entry's lease may be locked; -1: none */
 	_Atomic int spare;       /* an inode under lease that is to replace one that cannot be filled; -1: none */
@@ -128,6 +133,9 @@ struct filler {
 	uint32_t *order;             /* frames for the background, hot ones first */
 	uint32_t order_count, hot_frames;
 	atomic_uint next_hot, next_cold;
+	atomic_uint hot_end;         /* the hands that serve fill ahead of its time what comes before this in `order` */
+	atomic_bool hurried;         /* which is all of it, now */
+	int bell;                    /* an eventfd that wakes them when that is so */
 	_Atomic uint8_t *written;    /* a flag a segment */
 	uint32_t *hot;
 	uint32_t hot_count;

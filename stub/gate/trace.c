@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { TURNED_AWAY = UINT32_MAX };
+
 /* Add to `list` what is a file and not yet in it. */
 static uint32_t add(const struct index *index, uint8_t *seen, uint32_t *list, uint32_t count, const uint32_t *more, uint32_t more_count)
 {
@@ -25,14 +27,30 @@ static uint32_t add(const struct index *index, uint8_t *seen, uint32_t *list, ui
 	return count;
 }
 
+static int open_ours(const char *path, struct stat *stat)
+{
+	int fd = *path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+	if (fd >= 0 && (fstat(fd, stat) < 0 || stat->st_uid != geteuid()))
+		close_fd(&fd);
+	return fd;
+}
+
+bool trace_turned_away(const char *path)
+{
+	struct stat stat;
+	uint32_t first;
+	CLEANUP(close_fd) int fd = open_ours(path, &stat);
+	return fd >= 0 && read_at(fd, &first, sizeof first, 0) == 0 && first == TURNED_AWAY;
+}
+
 uint32_t trace_load(const char *path, const struct index *index, uint32_t *hot)
 {
 	CLEANUP(free_pointer) uint8_t *seen = calloc(index->head->nodes, 1);
-	CLEANUP(close_fd) int fd = *path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
 	struct stat stat;
+	CLEANUP(close_fd) int fd = open_ours(path, &stat);
 	if (!seen)
 		return 0;
-	if (fd < 0 || fstat(fd, &stat) < 0 || stat.st_uid != geteuid() || stat.st_size > (off_t)(index->head->nodes * sizeof *hot))
+	if (fd < 0 || stat.st_size > (off_t)(index->head->nodes * sizeof *hot))
 		return add(index, seen, hot, 0, index->hot, index->head->hot);
 	size_t size = (size_t)stat.st_size / sizeof *hot * sizeof *hot;
 	CLEANUP(free_pointer) uint32_t *kept = malloc(size ? size : 1);
@@ -42,7 +60,7 @@ uint32_t trace_load(const char *path, const struct index *index, uint32_t *hot)
 }
 
 void trace_save(const char *path, const struct index *index, const uint32_t *opened, uint32_t opened_count, const uint32_t *hot,
-		uint32_t hot_count)
+		uint32_t hot_count, bool turned_away)
 {
 	char fresh[PATH_MAX];
 	CLEANUP(free_pointer) uint8_t *seen = calloc(index->head->nodes, 1);
@@ -50,7 +68,10 @@ void trace_save(const char *path, const struct index *index, const uint32_t *ope
 	if (!*path || !opened_count || !seen || !list || !join(fresh, sizeof fresh, path, ".new", (char *)NULL))
 		return;
 	/* What was filled ahead of its time came first then, and should again. */
-	uint32_t count = add(index, seen, list, 0, hot, hot_count);
+	uint32_t count = 0;
+	if (turned_away)
+		list[count++] = TURNED_AWAY; /* there is room: at least the root is no file */
+	count = add(index, seen, list, count, hot, hot_count);
 	count = add(index, seen, list, count, opened, opened_count);
 	unlink(fresh);
 	if (write_file(AT_FDCWD, fresh, list, count * sizeof *list, 0600) == 0)

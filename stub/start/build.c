@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "gate/gate.h"
 #include "gate/state.h"
+#include "gate/trace.h"
 #include "store/layout.h"
 #include "store/room.h"
 #include "store/watch.h"
@@ -106,6 +107,7 @@ struct building {
 	bool all;                  /* of what room there is, and not a store's share alone */
 	bool replace;              /* what has the name is in use: it stays until this is whole */
 	char key[KEY_LENGTH + 1];  /* the entry's name */
+	char trace[PATH_MAX];      /* where the start-up trace is kept, or "" */
 	struct retarget retarget;
 };
 
@@ -138,14 +140,12 @@ static struct tree tree_of(const struct building *building, int root)
 
 static int fill_gated(const struct building *building, int entry_fd, int root, struct fault *fault)
 {
-	char trace[PATH_MAX];
-	layout_trace(building->image->index.key_text, &building->request->environment, trace);
 	struct gate gate = {.image = building->image,
 			    .tree = tree_of(building, root),
 			    .mode = building->mode,
 			    .entry_fd = entry_fd,
 			    .key = building->key,
-			    .trace = trace};
+			    .trace = building->trace};
 	return gate_start(&gate, fault);
 }
 
@@ -225,7 +225,8 @@ static int build_best(struct building *building, struct fault *fault)
 {
 	struct fault reason = {0};
 	bool on_demand = building->mode == FILL_DEMAND; /* so there may be no room for more */
-	building->mode = gate_choose(building->mode, &building->image->index, building->shelves->version);
+	building->mode =
+		gate_choose(building->mode, &building->image->index, building->shelves->version, trace_turned_away(building->trace));
 	if (building->mode != FILL_EAGER) {
 		if (build(building, &reason) == 0)
 			return 0;
@@ -298,6 +299,7 @@ int build_provide(const struct request *request, const struct root *root, const 
 	retarget_plan(&building.retarget, &image->index, root->path, building.key);
 	if (!layout_tree(root->path, building.key, building.retarget.tree))
 		building.retarget.lacking = 0; /* a path that long cannot be executed either */
+	layout_trace(image->index.key_text, &request->environment, building.trace);
 	bool found = !manner.anew && entry_take(root, shelves.tree, building.key, entry);
 	if (!found && find_or_build(&building, entry, fault) < 0)
 		return -1;

@@ -123,7 +123,7 @@ def bad_heads(good: bytes) -> Bad:
     yield "header-cut", "the header has 128 bytes", good[:127]
     yield "magic", "the magic", header(good, magic=b"TMPRIDX0")
     yield "version", "the version", header(good, magic=b"TMPRIDX2")
-    yield "flags", "unknown flags are zero", header(good, flags=2)
+    yield "flags", "unknown flags are zero", header(good, flags=4)
     yield "reserved", "reserved fields are zero", header(good, reserved=bytes(39) + b"\1")
     yield "no-nodes", "at least one node", header(Table().bytes(), nodes=0)
     yield "longer", "the size is the sum of the parts", good + b"\0"

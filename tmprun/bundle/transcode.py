@@ -27,9 +27,9 @@ _MOST_EXPANSION = 100
 _KEPT = 32 << 20  # bytes of decoded fragment blocks that are kept, since several small files lie in one
 
 
-def transcode(fd: int, image: Squashfs, out: int, fixups: Sequence[Fixup] = ()) -> str:
+def transcode(fd: int, image: Squashfs, out: int, fixups: Sequence[Fixup] = (), at_once: bool = False) -> str:
     """Write the image open as `fd`, whose frames have their digests, as a bundle to the file open as `out`, which is
-    empty; returns the bundle's key. `fixups` are of the image's own nodes.
+    empty; returns the bundle's key. `fixups` are of the image's own nodes, `at_once` as in an index.
 
     BadImage when a block does not decode to what its file needs, or is not the one that was hashed; OSError when
     writing fails; TmprunError when there is no stub to put in front.
@@ -47,6 +47,7 @@ def transcode(fd: int, image: Squashfs, out: int, fixups: Sequence[Fixup] = ()) 
                 lambda node: blocks.content(segments[node]),
                 level=LEVEL,
                 fixups=fixups,
+                at_once=at_once,
                 identity=lambda node: tuple(segments[node]),  # mksquashfs has found the copies already
             )
     finally:

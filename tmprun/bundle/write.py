@@ -44,6 +44,7 @@ def write_bundle(
     threads: int = 0,
     hot: Sequence[Node] = (),
     fixups: Sequence[Fixup] = (),
+    at_once: bool = False,
     metadata: dict[str, object] | None = None,
     identity: Identity | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -53,7 +54,8 @@ def write_bundle(
     `content(node)` yields the bytes of a regular file, `node.size` of them, and again when asked again: copies are
     stored once. `identity` tells copies without reading them (`bundle.copies`). `level` is zstd's, 1 to 22; `threads` 0
     takes as many as there are processors for us; the bytes written do not depend on it. `hot` are the files to put
-    first, `fixups` the programs whose interpreter can be changed. `progress(done, total)` is told about bytes of file
+    first, `fixups` the programs whose interpreter can be changed, `at_once` whether all of it is to be there before the
+    app starts. `progress(done, total)` is told about bytes of file
     content. Sets each node's `segments` and `number`. Raises BadImage for what the format cannot express and OSError
     when writing fails.
     """
@@ -71,7 +73,7 @@ def write_bundle(
             done += source.content
             if progress:
                 progress(done, total)
-    table = encode(root, frames, hot=hot, fixups=fixups, metadata=_json(metadata or {}))
+    table = encode(root, frames, hot=hot, fixups=fixups, metadata=_json(metadata or {}), at_once=at_once)
     decode(table)  # what we write, we can read
     out.write(tail(offset, table))
     return key_of(table)

@@ -12,6 +12,7 @@ from tmprun.images.image import Image
 from tmprun.images.source import Source
 from tmprun.images.squashfs.tree import Squashfs
 from tmprun.index.encode import encode
+from tmprun.index.impatient import is_impatient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ class Compiled:
         self.compression = squashfs.codec.name
         self.sha256 = sha256
         self.fixups = _fixups(fd, squashfs)
+        self.at_once = is_impatient(squashfs.root, squashfs_files(fd, squashfs).part)
         self.table = b""
         if squashfs.codec.number != NO_CODEC:
             self.table = encode(
-                squashfs.root, squashfs.frames, fixups=self.fixups, image_size=size, image_sha256=sha256
-            )
+                squashfs.root, squashfs.frames, fixups=self.fixups, image_size=size, image_sha256=sha256,
+                at_once=self.at_once,
+            )  # fmt: skip
 
 
 def compile_opened(image: Image, mark: Callable[[str], None] = lambda name: None) -> Compiled:

@@ -14,6 +14,7 @@ from tmprun.index.rules import (
     FIXUP_ELF,
     FIXUP_INTERPRETER,
     FIXUP_SCRIPT,
+    FLAG_AT_ONCE,
     FLAG_FOREIGN,
     FRAME,
     HARD_LINK,
@@ -45,7 +46,7 @@ def decode(table: bytes) -> Index:
     (magic, n_frames, n_nodes, n_segments, n_fixups, n_hot, n_strings, n_meta, flags, content, image_size, image_sha256,
      reserved) = HEADER.unpack_from(table)  # fmt: skip
     _must(magic == MAGIC, "unknown index version")
-    _must(not flags & ~FLAG_FOREIGN and not any(reserved), "unknown index flags")
+    _must(not flags & ~(FLAG_FOREIGN | FLAG_AT_ONCE) and not any(reserved), "unknown index flags")
     _must(0 < n_nodes <= MAX_NODES, "number of nodes out of range")
     at_nodes = HEADER.size + n_frames * FRAME.size
     at_segments = at_nodes + n_nodes * NODE.size
@@ -56,7 +57,7 @@ def decode(table: bytes) -> Index:
     _must(len(table) == at_meta + n_meta and len(table) <= MAX_INDEX, "index size and its parts disagree")
 
     index = Index()
-    index.foreign = bool(flags & FLAG_FOREIGN)
+    index.foreign, index.at_once = bool(flags & FLAG_FOREIGN), bool(flags & FLAG_AT_ONCE)
     index.content_size, index.image_size, index.image_sha256 = content, image_size, image_sha256
     _must(index.foreign or (image_size == 0 and not any(image_sha256)), "image digest in an index that is not foreign")
     index.metadata = table[at_meta:]

@@ -23,6 +23,7 @@ from tmprun.index.rules import (
     FILE,
     FIXUP,
     FIXUP_INTERPRETER,
+    FLAG_AT_ONCE,
     FLAG_FOREIGN,
     FRAME,
     HEADER,
@@ -105,8 +106,10 @@ def encode(
     metadata: bytes = b"{}",
     image_size: int = 0,
     image_sha256: bytes = b"",
+    at_once: bool = False,
 ) -> bytes:
-    """The index of the tree under `root`, whose segments name `frames`. With `image_sha256` it is a foreign one.
+    """The index of the tree under `root`, whose segments name `frames`. With `image_sha256` it is a foreign one;
+    `at_once` says that its files are to be there before the app starts.
 
     Sets each node's `number`. Raises BadImage for a tree that the format cannot express. That frames and segments are
     in range and fit their files is the caller's word; `decode` checks it.
@@ -128,8 +131,9 @@ def encode(
         ]
         header = HEADER.pack(
             MAGIC, len(frames), len(nodes), len(rows.segments) // SEGMENT.size, len(fixup_rows) // FIXUP.size,
-            len(hot or []), len(rows.strings.pool), len(metadata), FLAG_FOREIGN if image_sha256 else 0, rows.content,
-            image_size, image_sha256 or bytes(32), bytes(40),
+            len(hot or []), len(rows.strings.pool), len(metadata),
+            (FLAG_FOREIGN if image_sha256 else 0) | (FLAG_AT_ONCE if at_once else 0), rows.content, image_size,
+            image_sha256 or bytes(32), bytes(40),
         )  # fmt: skip
     except struct.error as error:
         raise BadImage(f"a size, time or offset is out of range: {error}") from None

@@ -94,6 +94,7 @@ class Index:
     """A decoded index. `nodes` is in the table's own breadth-first order, `nodes[0]` the root; `parents` beside it."""
 
     __slots__ = (
+        "at_once",
         "content_size",
         "fixups",
         "foreign",
@@ -113,7 +114,7 @@ class Index:
         self.fixups: list[Fixup] = []
         self.hot: list[int] = []
         self.metadata = b"{}"
-        self.foreign = False
+        self.foreign = self.at_once = False
         self.content_size = 0
         self.image_size = 0
         self.image_sha256 = bytes(32)

@@ -19,6 +19,7 @@ from tmprun.elf.sections import with_update_information
 from tmprun.engine.programs import stub_for
 from tmprun.errors import BadImage
 from tmprun.human import one_line
+from tmprun.index.impatient import is_impatient
 from tmprun.index.nodes import Node, is_library
 from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.pack import pyc
@@ -105,7 +106,8 @@ def pack(
             content = _content(source, headers)
             key = write_bundle(
                 file, stub, source.root, content, level=level, threads=threads, hot=_hot(source, hot),
-                fixups=retargeting.fixups, metadata=metadata, progress=progress,
+                fixups=retargeting.fixups, at_once=is_impatient(source.root, _part(source)), metadata=metadata,
+                progress=progress,
             )  # fmt: skip
             size = file.tell()
     return _report(source, target, key=key, arch=arch, size=size, compiled=len(headers))
@@ -126,20 +128,25 @@ def _staged(source: AppDir, brought: Brought) -> AppDir:
 
 def _plan(source: AppDir, brought: Brought | None) -> Plan:
     """What machines that lack an interpreter can do about it; adds to the notes about programs where nothing can."""
-
-    def part(node: Node, offset: int, length: int) -> bytes:
-        with open(source.locate(source.paths[node]), "rb", 0) as file:
-            return os.pread(file.fileno(), length, offset)
-
     own = None
     if brought:
         nodes = {path: node for node, path in source.paths.items()}
         loader, link = nodes[os.fsencode(brought.loader)], nodes[os.fsencode(OWN)]
         major, minor = brought.need
         own = Libc(loader, major << 16 | minor, link, os.fsencode(OWN_TARGET))
-    made = plan(source.root, part, own)
+    made = plan(source.root, _part(source), own)
     source.notes += [f"{line}; it starts only where its interpreter is" for line in made.skipped]
     return made
+
+
+def _part(source: AppDir) -> Callable[[Node, int, int], bytes]:
+    """Reads a piece of a file of the AppDir."""
+
+    def part(node: Node, offset: int, length: int) -> bytes:
+        with open(source.locate(source.paths[node]), "rb", 0) as file:
+            return os.pread(file.fileno(), length, offset)
+
+    return part
 
 
 def source_date_epoch() -> int | None:

@@ -143,7 +143,7 @@ def _bundle(image: Image, cache: Cache, compiled: Compiled) -> Known:
             try:
                 known = _kept_bundle(cache, name)  # whoever held the lock before us may have made it
                 if not known:
-                    transcode(image.fd, compiled.squashfs, draft.fd, compiled.fixups)
+                    transcode(image.fd, compiled.squashfs, draft.fd, compiled.fixups, compiled.at_once)
                     draft.publish()
             except OSError:  # no room, most likely: then without a name
                 pass
@@ -152,7 +152,7 @@ def _bundle(image: Image, cache: Cache, compiled: Compiled) -> Known:
         return known
     fd = handover.anonymous_file("tmprun-bundle")
     try:
-        transcode(image.fd, compiled.squashfs, fd, compiled.fixups)
+        transcode(image.fd, compiled.squashfs, fd, compiled.fixups, compiled.at_once)
     except OSError as error:
         raise TmprunError(
             f"cannot be unpacked: {error.strerror}", "", "set XDG_CACHE_HOME to a directory with room"

@@ -243,10 +243,10 @@ def test_an_image_that_loses_its_name_is_read_to_the_end(harness: Harness, image
 @pytest.mark.parametrize("mode", ["background", "demand"])
 @pytest.mark.parametrize("how", ["truncated", "overwritten"])
 def test_a_spoilt_image_never_shows(harness: Harness, image: Gated, mode: str, how: str) -> None:
-    """In the background everything may have been read before."""
-    app = Waiting(harness, image, "read=1,1,2", mode=mode)
+    """In the background everything may have been read before. Who writes has it open before the start: no lease."""
     size = image.image.stat().st_size
     with image.image.open("r+b") as file:
+        app = Waiting(harness, image, "read=1,1,2", mode=mode)
         if how == "truncated":
             file.truncate(size // 20)
         else:
@@ -311,10 +311,10 @@ def test_who_opens_no_damaged_file_lives(harness: Harness, image: Gated) -> None
 
 def test_everybody_who_opens_what_is_damaged_is_ended_and_told(harness: Harness, image: Gated) -> None:
     words = [harness.door, image.image, f"wait={harness.base / 'go'}", "open=usr/share/large"]
-    app = Waiting(harness, image, "open=usr/lib/lib1.so.1")
-    other = harness.start(*words, env=truth(image, "demand"))
-    wait_until(lambda: (Path("/proc") / str(other.pid) / "exe").readlink().name == "AppRun")
     with image.image.open("r+b") as file:
+        app = Waiting(harness, image, "open=usr/lib/lib1.so.1")
+        other = harness.start(*words, env=truth(image, "demand"))
+        wait_until(lambda: (Path("/proc") / str(other.pid) / "exe").readlink().name == "AppRun")
         file.truncate(200_000)
     assert_ended(app.result())
     assert_ended(harness.finish(other))
