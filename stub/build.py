@@ -62,6 +62,8 @@ ZSTD_SMALL = [
 ZIG_SMALL = ["-Os", "-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-DDYNAMIC_BMI2=0"]
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
+# What it finds out about pointers saves 1.5 KB; comparing instead of jumping through tables, a quarter of one.
+GCC_SMALL = ["-fipa-pta", "-fno-jump-tables"]
 DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
 # All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
@@ -277,9 +279,11 @@ def toolchain(machine: str, program: str) -> Toolchain:
     flags = FLAGS + PROGRAM_FLAGS[program] + RELEASE_FLAGS
     if program == "stub":
         flags.append("-flto")  # 2 to 5 KB less
+        if gnu:
+            flags += GCC_SMALL
         if "ziglang" in compiler and machine == "x86_64":
             flags += ZIG_SMALL
-        link.append("-flto")
+        link += ["-flto", *(GCC_SMALL if gnu else [])]
     return Toolchain(machine, compiler, flags, FLAGS + link + RELEASE_LINK + last_words, first, last)
 
 

@@ -40,13 +40,18 @@ struct room room_of(const struct index *index, bool on_demand)
 {
 	/* The nodes, and the entry's own files and directories. */
 	struct room room = {.bytes = index->size, .inodes = (uint64_t)index->head->nodes + 8};
+	uint64_t largest = 0;
 	for (uint32_t n = 0; n < index->head->nodes; n++) {
 		const struct node *node = &index->nodes[n];
-		if (node->type != NODE_FILE || (on_demand && !(node->flags & NODE_FIRST)))
-			continue;
-		for (uint32_t s = node->a; s < node->a + node->b; s++)
-			room.bytes += index->segments[s].frame == HOLE ? 0 : index->segments[s].length;
+		uint64_t bytes = 0;
+		for (uint32_t s = node->a; node->type == NODE_FILE && s < node->a + node->b; s++)
+			bytes += index->segments[s].frame == HOLE ? 0 : index->segments[s].length;
+		if (!on_demand || node->flags & NODE_FIRST)
+			room.bytes += bytes;
+		else if (bytes > largest)
+			largest = bytes;
 	}
+	room.bytes += largest;
 	return room;
 }
 

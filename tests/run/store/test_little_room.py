@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit.gating import Gated, truth
+from kit.gating import Gated, files_with_content, truth
 from kit.harness import Harness
 from kit.surroundings import needs_root
 
@@ -15,11 +15,14 @@ pytestmark = needs_root
 
 
 @pytest.fixture
-def small(harness: Harness) -> Iterator[Path]:
-    """A file system of 2 MB."""
+def small(harness: Harness, gated_app: Gated) -> Iterator[Path]:
+    """A file system that holds two thirds of the app, and its largest file."""
+    sizes = {facts.st_ino: facts.st_size for facts in files_with_content(gated_app.appdir).values()}
+    size = sum(sizes.values()) * 2 // 3
+    assert size > max(sizes.values()) + (1 << 20)
     where = harness.base / "small"
     where.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "none", where], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", where], check=True)
     harness.settings["TMPRUN_STORE"] = str(where / "store")
     yield where
     subprocess.run(["umount", "--lazy", where], check=True)
