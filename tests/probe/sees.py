@@ -154,6 +154,8 @@ def see_copies():
             if os.path.isdir(path) and not os.path.islink(path):
                 new = os.path.join(copy, os.path.relpath(path, APPDIR), "new")
                 seen[named(path)] = answer(os.mkdir, new)
+        for path in [folder, *(inner for inner, _, _ in os.walk(folder))]:
+            os.chmod(path, 0o700)  # or it cannot be removed
     return seen
 
 
