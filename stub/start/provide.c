@@ -41,24 +41,25 @@ static int build_in(const struct roots *roots, const struct request *request, co
 		size_t used = strlen(tried);
 		join(tried + used, sizeof tried - used, used ? ", " : "", root->path, ": ", reason.text, (char *)NULL);
 	}
-	return BAD_STORE(fault, "nowhere to unpack it; set TMPRUN_STORE to a directory with room; tried ", tried);
+	return BAD_STORE(fault,
+			 "nowhere to unpack it; set TMPRUN_STORE to a directory with room, or TMPRUN_FILL=demand to do with "
+			 "what it opens; tried ",
+			 tried);
 }
 
-/* Within a store's share if any root has it, else wherever there is room at all; and where there is none for the whole app, what
- * it opens may have some. */
+/* Within a store's share if any root has it, else wherever there is room at all. (Not on demand unless that is asked for: an app
+ * that opens more than there is room for would be ended at its work, and not refused at its start.) */
 static int build_somewhere(const struct request *request, const struct roots *roots, const struct image *image, enum fill_mode mode,
 			   bool anew, struct entry *entry, struct fault *fault)
 {
 	struct manner manner = {.mode = mode, .anew = anew};
 	if (build_in(roots, request, image, manner, entry, fault) == 0)
 		return 0;
-	const struct manner ways[] = {{.mode = mode, .anew = anew, .all = true}, {.mode = FILL_DEMAND, .anew = anew, .all = true}};
-	for (size_t i = 0; i < COUNT(ways) && fault->kind == FAULT_STORE && (i == 0 || mode == FILL_AUTO); i++) {
-		*fault = (struct fault){0};
-		if (build_in(roots, request, image, ways[i], entry, fault) == 0)
-			return 0;
-	}
-	return -1;
+	if (fault->kind != FAULT_STORE)
+		return -1;
+	*fault = (struct fault){0};
+	manner.all = true;
+	return build_in(roots, request, image, manner, entry, fault);
 }
 
 int provide(const struct request *request, struct image *image, struct entry *entry, struct fault *fault)

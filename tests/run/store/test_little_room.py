@@ -28,10 +28,12 @@ def small(harness: Harness, gated_app: Gated) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", where], check=True)
 
 
-def test_the_app_starts_without_being_told_how(harness: Harness, gated_app: Gated, small: Path) -> None:
-    """A read-only container with nothing but a small tmpfs: a trivial start needs no option."""
+def test_on_demand_the_app_starts(harness: Harness, gated_app: Gated, small: Path) -> None:
+    """A read-only container with a small tmpfs. It must be asked for: an app that opens more than there is room for is
+    ended at its work."""
     one = min(gated_app.gated, key=lambda path: ((gated_app.appdir / path).stat().st_size, path))
     words = [harness.door, gated_app.image, f"open={one}"]
-    harness.run(*words, env=truth(gated_app) | {"TMPRUN_FILL": None})
-    eager = truth(gated_app, "eager") | {"TMPRUN_STORE": str(small / "eager")}
-    assert b"nowhere to unpack it" in harness.run(*words, env=eager, status=127).stderr
+    for mode in (None, "eager", "background"):
+        said = harness.run(*words, env=truth(gated_app) | {"TMPRUN_FILL": mode}, status=127).stderr
+        assert b"nowhere to unpack it" in said and b"TMPRUN_FILL=demand" in said
+    harness.run(*words, env=truth(gated_app, "demand"))
