@@ -136,7 +136,7 @@ static int hand_over(int fd, char number[24], struct fault *fault)
 
 int python_import(const struct request *request, const struct image *image, struct fault *fault)
 {
-	char saved[24], number[24];
+	char saved[24], number[24], words[24];
 	CLEANUP(free_pointer) const char **argv = calloc((size_t)request->count + OPTION_WORDS_MAX + 16, sizeof *argv);
 	if (!argv)
 		return FAILED(fault, "no memory");
@@ -151,7 +151,11 @@ int python_import(const struct request *request, const struct image *image, stru
 	argv[used++] = number;
 	argv[used++] = "--then";
 	argv[used++] = request->verb;
-	used += options_hand_on(request, argv + used);
+	/* How many words, so that Python need not know what the options are to give them back. */
+	size_t given = options_hand_on(request, argv + used + 2);
+	argv[used++] = "--options";
+	argv[used++] = decimal(words, given);
+	used += given;
 	argv[used++] = "--";
 	argv[used++] = request->path;
 	/* A flag that --appimage-extract-and-run took out of the arguments is put back for whoever parses them next. */

@@ -115,10 +115,3 @@ def test_options_are_named_in_one_file() -> None:
     assert options().keys() >= {"--store", "--fill", "--verify", "--index-fd"}
     for name in options().keys() - {"--signals", "--image-fd"}:  # which foreign/python.c gives to Python, and gets back
         assert said(f'"{name}"') == {"start/options.c"}, name
-
-
-def test_what_is_handed_on_is_known_to_whoever_hands_it_back() -> None:
-    importers = [text for file in (STUB.parent / "tmprun").rglob("*.py") if '"--then"' in (text := file.read_text())]
-    assert importers
-    for text in importers:
-        assert [name for name, handed_on in options().items() if handed_on and f'"{name}"' not in text] == []

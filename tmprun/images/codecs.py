@@ -43,14 +43,24 @@ class Codec:
 
 def codec_for(compression: int) -> Codec:
     """The codec that a squashfs superblock calls `compression`; UnsupportedImage when it has no number of ours."""
-    make = {1: _zlib, 3: _lzo, 4: _xz, 5: _lz4, 6: _zstd}.get(compression)
-    if make is None:
+    row = next((row for row in _CODECS if row[0] == compression), None)
+    if row is None:
         name = "lzma" if compression == 2 else f"method {compression}"
         raise UnsupportedImage(
             f"its squashfs is compressed with {name}, which nothing reads any more", remedy="get a newer release of it"
         )
+    return _made(*row[1:])
+
+
+def codec_of_frame(number: int) -> Codec | None:
+    """The codec that an index calls `number`; None when it has no such number."""
+    row = next((row for row in _CODECS if row[1] == number != NO_CODEC), None)
+    return _made(*row[1:]) if row else None
+
+
+def _made(number: int, make: Callable[[int], Codec]) -> Codec:
     try:
-        return make()
+        return make(number)
     except ImportError as error:
         from tmprun.missing import missing
 
@@ -63,7 +73,7 @@ def _damaged() -> BadImage:
     return BadImage("a compressed block is damaged", remedy="download it again")
 
 
-def _zlib() -> Codec:
+def _zlib(number: int) -> Codec:
     import zlib
 
     def decode(stored: bytes, limit: int) -> bytes:
@@ -76,10 +86,10 @@ def _zlib() -> Codec:
             raise _damaged()
         return plain
 
-    return Codec("zlib", CODEC_ZLIB, decode)
+    return Codec("zlib", number, decode)
 
 
-def _zstd() -> Codec:
+def _zstd(number: int) -> Codec:
     library = zstd_library()
     decompressor = library.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
 
@@ -100,7 +110,7 @@ def _zstd() -> Codec:
             raise _damaged() from None
         return None if size < 0 else size
 
-    codec = Codec("zstd", CODEC_ZSTD, decode)
+    codec = Codec("zstd", number, decode)
     codec.declared, codec.head = declared, _ZSTD_HEADER
     return codec
 
@@ -122,7 +132,7 @@ def zstd_library() -> ModuleType:
     return zstandard
 
 
-def _xz() -> Codec:
+def _xz(number: int) -> Codec:
     import lzma
 
     def decode(stored: bytes, limit: int) -> bytes:
@@ -135,10 +145,10 @@ def _xz() -> Codec:
             raise _damaged()
         return plain
 
-    return Codec("xz", NO_CODEC, decode)
+    return Codec("xz", number, decode)
 
 
-def _lz4() -> Codec:
+def _lz4(number: int) -> Codec:
     from lz4.block import LZ4BlockError, decompress
 
     def decode(stored: bytes, limit: int) -> bytes:
@@ -148,10 +158,10 @@ def _lz4() -> Codec:
             raise _damaged() from None
         return plain
 
-    return Codec("lz4", NO_CODEC, decode)
+    return Codec("lz4", number, decode)
 
 
-def _lzo() -> Codec:
+def _lzo(number: int) -> Codec:
     from lzallright import LZOCompressor, LZOError
 
     from tmprun.images.lzo_length import plain_length
@@ -167,4 +177,14 @@ def _lzo() -> Codec:
             raise _damaged()
         return plain
 
-    return Codec("lzo", NO_CODEC, decode)
+    return Codec("lzo", number, decode)
+
+
+# The number that squashfs has for a codec, the index's, and what makes its decoder.
+_CODECS = (
+    (1, CODEC_ZLIB, _zlib),
+    (3, NO_CODEC, _lzo),
+    (4, NO_CODEC, _xz),
+    (5, NO_CODEC, _lz4),
+    (6, CODEC_ZSTD, _zstd),
+)

@@ -6,15 +6,13 @@ import hashlib
 from collections.abc import Callable
 
 from tmprun.errors import BadImage
-from tmprun.images.codecs import codec_for
+from tmprun.images.codecs import codec_of_frame
 from tmprun.images.source import read_exactly
 from tmprun.index.nodes import Frame, Node
-from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, FILE, HOLE, MAX_PLAIN
+from tmprun.index.rules import CODEC_STORED, FILE, HOLE, MAX_PLAIN
 
 Decode = Callable[[bytes], bytes]
 
-# As squashfs numbers its codecs.
-_SQUASHFS_NUMBERS = {CODEC_ZLIB: 1, CODEC_ZSTD: 6}
 _KEPT = 8
 
 
@@ -71,8 +69,9 @@ class Files:
             raise BadImage("a compressed block is damaged", remedy="download it again")
         if frame.codec == CODEC_STORED:
             return stored
-        if frame.codec in _SQUASHFS_NUMBERS:
-            return codec_for(_SQUASHFS_NUMBERS[frame.codec]).decode(stored, min(frame.plain, MAX_PLAIN))
+        codec = codec_of_frame(frame.codec)
+        if codec is not None:
+            return codec.decode(stored, min(frame.plain, MAX_PLAIN))
         if self._decode is None:
             raise BadImage("a compressed block has an unknown codec", remedy="download it again")
         return self._decode(stored)

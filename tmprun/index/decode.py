@@ -7,7 +7,7 @@ from tmprun.index.nodes import Fixup, Frame, Index, Interpreter, Node, check_nam
 from tmprun.index.rules import (
     AT_END,
     CODEC_STORED,
-    CODEC_ZLIB,
+    CODECS,
     DIRECTORY,
     FILE,
     FIXUP,
@@ -91,7 +91,7 @@ def _decode_frames(rows: bytes) -> list[Frame]:
     frames = []
     end = 0
     for offset, stored, plain, codec, zero, digest in FRAME.iter_unpack(rows):
-        _must(zero == 0 and codec <= CODEC_ZLIB, "unknown codec")
+        _must(zero == 0 and codec in CODECS, "unknown codec")
         _must(0 < stored <= MAX_STORED and 0 < plain <= MAX_PLAIN, "frame size out of range")
         _must(codec != CODEC_STORED or stored == plain, "stored frame with two sizes")
         _must(end <= offset < 1 << 62, "frames overlap or are out of order")

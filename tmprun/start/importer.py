@@ -1,7 +1,8 @@
 """The first start of a foreign image: find out what the engine must know about it, remember that, and start the engine.
 
-The front door passes a file that it knows nothing about to `tmprun-py @import OPTIONS -- APP ARGS...`. Here that
-becomes an index (or, where the engine lacks the codec, a bundle), and this process becomes the front door again:
+The front door passes a file that it knows nothing about to `tmprun-py @import ... --options N OPTIONS -- APP ARGS...`,
+where N is how many words its own options are, which it gets back as they are. Here that becomes an index (or, where the
+engine lacks the codec, a bundle), and this process becomes the front door again:
 `tmprun @VERB --image-fd M --index-fd N OPTIONS -- APP ARGS...`. The image comes and goes as an open descriptor,
 since its name may lead to another file by then. Somebody waits meanwhile: nothing is imported that is slow to load.
 """
@@ -26,12 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_WITH_VALUE = ("--signals", "--store", "--fill", "--typed", "--into", "--tree")
-_ALONE = ("--verify", "--force")
 # Seconds after which a thread must let another one run: the hashing thread needs it after every buffer, for
 # microseconds.
 _SWITCH = 0.0002
-# Machines that also run the programs of others.
 
 
 class Known:
@@ -187,10 +185,10 @@ class Request:
         for word in words:
             if word == "--":
                 break
-            if word in _ALONE:
-                self.options.append(word)
-            elif word in _WITH_VALUE:
+            if word == "--signals":
                 self.options += [word, next(words, "")]
+            elif word == "--options":
+                self.options += [next(words, "") for _ in range(int(next(words, "0")))]
             elif word == "--then":
                 self.verb = next(words, "")
             elif word == "--image-fd":

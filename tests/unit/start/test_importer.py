@@ -152,12 +152,16 @@ def image(tmp_path: Path, payload: bytes) -> Path:
 
 class TestHandover:
     def test_words(self, machine: Machine, image: Path) -> None:
-        options = ["--signals", "3", "--store", "/some where", "--fill", "eager", "--verify"]
-        heard = machine.start(*options, "--then", "build", "--", image, "a", "--", "--then", b"\xff b", "")
+        signals = ["--signals", "3"]
+        given = ["--store", "--", "--what-only-the-engine-knows", "/some where", "--verify"]
+        options = [*signals, *given]
+        arguments = ["a", "--", "--then", b"\xff b", ""]
+        words = [*signals, "--options", str(len(given)), *given, "--then", "build", "--", image, *arguments]
+        heard = machine.start(*words)
         files = ["--image-fd", heard.option("--image-fd"), "--read-as", identity(image.stat())]
         files += ["--index-fd", heard.option("--index-fd")]
-        assert [word.decode() for word in heard.words[:15]] == ["@build", *files, "--again", *options]
-        assert heard.words[15:] == [b"--", os.fsencode(image), b"a", b"--", b"--then", b"\xff b", b""]
+        assert [word.decode() for word in heard.words[:-7]] == ["@build", *files, "--again", *options]
+        assert heard.words[-7:] == [b"--", os.fsencode(image), b"a", b"--", b"--then", b"\xff b", b""]
 
     def test_runs_when_nothing_else_is_said(self, machine: Machine, image: Path) -> None:
         assert machine.start("--signals", "0", "--", image).words[0] == b"@run"
