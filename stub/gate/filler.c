@@ -305,15 +305,13 @@ static void awaited_signals(sigset_t *awaited)
 	sigaddset(awaited, IMAGE_SIGNAL);
 }
 
-/* Whoever waits in open(2) has the file open already, as the kernel counts, and so long there is no new lease on it. Where there is
- * one, whoever broke ours has not waited (O_NONBLOCK), or has been killed since. He is given the time to leave: we may be on his
- * processor. A file that is complete may have been let go. */
+/* Whoever was turned away is given the time to leave: we may be on his processor. A file that is complete may have been let go. */
 static bool has_turned_away(const struct gate *gate, uint32_t number)
 {
-	int fd, tries = 0;
-	while ((fd = held(gate, number)) >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) < 0 && tries++ < 3)
+	int tries = 0;
+	while (!nobody_waits(gate, number) && tries++ < 3)
 		sched_yield();
-	return fd >= 0 && tries < 4 && !is_complete(gate, number);
+	return tries < 4 && !is_complete(gate, number);
 }
 
 /* Who opens one file so, opens others: they shall be there, and next time before the app is. */

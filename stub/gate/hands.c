@@ -94,12 +94,23 @@ void hands_forget(struct filler *filler, uint32_t number)
 	atomic_store(&filler->gate->plan.left[number], left);
 }
 
+bool nobody_waits(const struct gate *gate, uint32_t number)
+{
+	int fd = held(gate, number);
+	return fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+}
+
 static void finish(struct filler *filler, uint32_t number)
 {
 	struct gate *gate = filler->gate;
 	atomic_store(&gate->shared->nodes[number].complete, 1);
-	if (atomic_exchange(&filler->asked[number], ANSWERED) == ASKED)
+	if (atomic_exchange(&filler->asked[number], ANSWERED) == ASKED) {
 		atomic_fetch_sub(&filler->waiting, 1);
+		/* Whoever was turned away has left by now, also if he was still there at our first look; who waits still does. */
+		if (!atomic_load(&gate->shared->turned_away) && nobody_waits(gate, number) &&
+		    !atomic_exchange(&gate->shared->turned_away, true) && gate->mode != FILL_DEMAND)
+			hands_hurry(filler);
+	}
 	hands_release(filler, number);
 	if (atomic_fetch_add(&gate->shared->done, 1) + 1 == gate->gated)
 		kill(getpid(), HANDS_SIGNAL);

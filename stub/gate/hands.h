@@ -23,6 +23,10 @@ void hands_begin(struct filler *filler);
 /* In the main thread, as long as there are no others: serve one piece that is waited for; false when there is none. */
 bool hands_do_one(struct filler *filler);
 
+/* Whether nobody stands in open(2) of a gated file that somebody has asked for: whoever waits there has the file open already, as the
+ * kernel counts, and so long there is no new lease on it. Then whoever broke ours has not waited (O_NONBLOCK), or has been killed. */
+bool nobody_waits(const struct gate *gate, uint32_t number);
+
 /* Fill everything, as if all of it was waited for. */
 void hands_hurry(struct filler *filler);
 
