@@ -68,7 +68,7 @@ def mksquashfs(source: Path, out: Path, *options: str) -> bytes:
 
 def unsquash(squashfs: Path, into: Path) -> Path:
     """The tree as unsquashfs extracts it."""
-    run("unsquashfs", "-quiet", "-no-progress", "-dest", into, squashfs)
+    run("unsquashfs", "-quiet", "-no-progress", "-no-xattrs", "-dest", into, squashfs)
     return into
 
 

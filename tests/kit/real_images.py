@@ -113,7 +113,17 @@ def type_1_image(path: Path, appdir: Path) -> Path:
 
 def unsquash_payload(image: Path, payload: int, into: Path) -> Path:
     """The tree of an AppImage as unsquashfs extracts it."""
-    command: list[str | Path] = ["unsquashfs", "-quiet", "-no-progress", "-offset", str(payload), "-dest", into, image]
+    command: list[str | Path] = [
+        "unsquashfs",
+        "-quiet",
+        "-no-progress",
+        "-no-xattrs",
+        "-offset",
+        str(payload),
+        "-dest",
+        into,
+        image,
+    ]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout!r}\n{done.stderr!r}"
     return into
