@@ -213,7 +213,7 @@ static void inherit(struct filler *filler)
 	filler->looked_at = waiting && waiting < now - TAKEOVER_US ? waiting : now - TAKEOVER_US;
 	refuse_inherited(filler);
 	image_lease_own(filler);
-	if (atomic_load(&gate->shared->turned_away))
+	if (atomic_load(&gate->shared->turned_away) && gate->mode != FILL_DEMAND)
 		hands_hurry(filler);
 }
 

@@ -113,8 +113,10 @@ def mode_in_tree(mode: str, bundle: bool) -> str:
 
 
 def turned_away(line: str) -> bool:
-    """A lease answers O_NONBLOCK with EWOULDBLOCK: docs/how-it-works.md, "Limits"."""
-    return "EAGAIN" in line.partition(" by path")[2] and line.startswith(("/open_flags/", "/nonblocking_again/"))
+    """A lease answers O_NONBLOCK with EWOULDBLOCK, and forbids an app's own: docs/how-it-works.md, "Limits"."""
+    return "EAGAIN" in line.partition(" by path")[2] and line.startswith(
+        ("/open_flags/", "/nonblocking_again/", "/locks/")
+    )
 
 
 def as_expected(found: Seen) -> Seen:
