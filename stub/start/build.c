@@ -208,7 +208,7 @@ static int make_room(const struct building *building, bool on_demand, struct fau
 	return room_make(building->root, building->shelves, building->key, &room, building->all, fault);
 }
 
-/* Room for everything; where no root has that, and filling on demand is asked for, for what is there before the app starts. */
+/* Room for everything; where no root has that, and filling on demand is asked for, for the least that does (room_of). */
 static int make_enough_room(const struct building *building, struct fault *fault)
 {
 	struct fault ignored = {0};

@@ -14,7 +14,7 @@ struct room {
 	uint64_t bytes, inodes;
 };
 
-/* What a tree of that image takes: all of it, or at least, when files are filled as they are opened. */
+/* What a tree of that image takes: all of it, or, when files are filled as they are opened, what is there before, and the largest of the others. */
 struct room room_of(const struct index *index, bool on_demand);
 
 /* See to it that there is room in the root for the entry `key`, which the caller builds: 0; -1 with the reason. Where there is

@@ -94,7 +94,7 @@ def _put(files: Files, node: Node, path: bytes) -> None:
 
 def verdict(needs: Needs) -> str:
     """One line: yes, or what is missing and what to do about it."""
-    if needs.obstacle and not needs.brought & {needs.script, needs.loader}:
+    if needs.obstacle and not _brings_what_is_missing(needs):
         return f"no: {needs.obstacle}"
     if not needs.loader:
         return "yes"
@@ -105,6 +105,13 @@ def verdict(needs: Needs) -> str:
         return f"yes, with the C library that it brings ({lacking})"
     remedy = "repack it with --with-libc on a machine that has it"
     return f"no: {lacking}, and the image brings no C library; {remedy}"
+
+
+def _brings_what_is_missing(needs: Needs) -> bool:
+    """Whether the obstacle is what the image has something in place of; a broken AppRun stays broken."""
+    if needs.script:
+        return needs.script in needs.brought
+    return needs.loader in needs.brought and f"needs the loader {needs.loader}," in needs.obstacle
 
 
 def _lacking(needs: Needs) -> str:

@@ -60,3 +60,11 @@ def test_scripts_and_static_programs() -> None:
     assert verdict(Needs(script="/no/such/python", obstacle="AppRun needs it")) == "no: AppRun needs it"
     brought = frozenset(["/no/such/python"])
     assert verdict(Needs(script="/no/such/python", brought=brought, obstacle="AppRun needs it")) == "yes"
+
+
+def test_what_it_brings_mends_no_broken_apprun(machine: str) -> None:
+    brought = frozenset([machine])
+    assert verdict(Needs(machine, brought=brought, obstacle="AppRun is empty")) == "no: AppRun is empty"
+    missing = f"AppRun needs the loader {machine}, which this machine lacks; install it"
+    assert verdict(Needs(machine, brought=brought, obstacle=missing)) == "yes"
+    assert verdict(Needs(machine, script="/bin/sh\r", brought=brought, obstacle="CRLF")) == "no: CRLF"
