@@ -37,7 +37,7 @@ MACHINES = ("x86_64", "aarch64")
 
 PROGRAMS = ("stub", "tmprun")
 SHARED = ("base", "image", "tree", "store", "gate", "start")
-DOOR = ("foreign", "door")
+DOOR = ("squashfs", "foreign", "door")
 ZIG_REQUIREMENT = "ziglang>=0.14,<0.18"
 
 OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]
@@ -68,7 +68,10 @@ DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
 # All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
 FAST_LEVELS = {"zstd_decompress_block": ["-O3"], "huf_decompress": ["-O3"]}
-LEVELS = {"deflate_decompress": ["-O2"], "adler32": ["-O2"], "sha256": ["-O2"]}
+_FAST = ("deflate_decompress", "adler32", "sha256")
+# Whoever starts an image with many files for the first time waits for these.
+_READER = ("blocks", "encode", "items", "metadata", "numbers", "order", "strings")
+LEVELS = {name: ["-O2"] for name in (*_FAST, *_READER)}
 
 FLAGS = ["-std=gnu11", "-ffunction-sections", "-fdata-sections"]
 # Also when linking: it is then that zig compiles musl.
