@@ -9,6 +9,7 @@
 #include "door/verbs.h"
 #include "foreign/foreign.h"
 #include "foreign/python.h"
+#include "foreign/tell.h"
 #include "start/options.h"
 #include "start/request.h"
 #include "start/start.h"
@@ -118,7 +119,7 @@ static bool for_python(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct request request = {REQUEST_OPENS,     .foreign = foreign_load, .tell = python_tell,
+	struct request request = {REQUEST_OPENS,     .foreign = foreign_load, .tell = tell,
 				  .same = same_tree, .judge = judge_apprun,   .verb = "run"};
 	environment_read(&request.environment);
 	foreign_codecs();

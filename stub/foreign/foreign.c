@@ -1,11 +1,44 @@
 #define _GNU_SOURCE
 #include "foreign/foreign.h"
 
+#include "base/system.h"
 #include "foreign/deflate.h"
+#include "foreign/digests.h"
 #include "foreign/known.h"
 #include "foreign/python.h"
+#include "foreign/read.h"
 #include "image/codec.h"
 #include "image/index.h"
+
+#include <string.h>
+
+/* A copy of an image that is known, by its content. */
+static bool load_as_copy(const struct reading *reading, struct image *image, const struct environment *environment)
+{
+	uint8_t digest[SHA256_SIZE];
+	struct fault ignored = {0};
+	return known_size(image, environment) && digests_whole(&reading->source, digest, &ignored) == 0 && image_unchanged(image) &&
+	       known_load_digest(image, digest, environment);
+}
+
+static int read_and_keep(const struct request *request, struct image *image, struct fault *fault)
+{
+	CLEANUP(reading_free) struct reading reading;
+	if (reading_begin(&reading, image, fault) < 0)
+		return -1;
+	if (strcmp(request->verb, "run") == 0 && head_check_machine(&reading.head, fault) < 0)
+		return -1;
+	if (reading_is_for_python(&reading))
+		return python_import(request, image, fault);
+	if (!load_as_copy(&reading, image, &request->environment)) {
+		if (reading_finish(&reading, image, fault) < 0)
+			return -1;
+		known_keep(image, &request->environment);
+	}
+	if (image_is_settled(image, request->path))
+		known_remember(image, &request->environment);
+	return 0;
+}
 
 int foreign_load(const struct request *request, struct image *image, struct fault *fault)
 {
@@ -13,8 +46,8 @@ int foreign_load(const struct request *request, struct image *image, struct faul
 		return BAD_IMAGE(fault, "is no image that tmprun knows");
 	if (known_load(image, &request->environment))
 		return 0;
-	debug_log("nothing is known about this image yet: importing", (char *)NULL);
-	return python_import(request, image, fault);
+	debug_log("nothing is known about this image yet: reading it", (char *)NULL);
+	return read_and_keep(request, image, fault);
 }
 
 void foreign_codecs(void)

@@ -21,11 +21,6 @@ struct sections {
 	bool wide; /* an ELF file of 64 bits */
 };
 
-/* A field of an ELF structure at `at`, in the class and byte order of the file that begins with `start`. */
-#define FIELD(start, at, wide, type, name)                                                                   \
-	machine_number(start, (at) + ((wide) ? offsetof(Elf64_##type, name) : offsetof(Elf32_##type, name)), \
-		       (wide) ? sizeof(((Elf64_##type *)0)->name) : sizeof(((Elf32_##type *)0)->name))
-
 static int read_start(struct source *source, struct head *head, const uint8_t **start, struct sections *sections, struct fault *fault)
 {
 	size_t size = source->size < sizeof(Elf64_Ehdr) ? (size_t)source->size : sizeof(Elf64_Ehdr);
@@ -41,9 +36,9 @@ static int read_start(struct source *source, struct head *head, const uint8_t **
 	bool wide = sections->wide = bytes[EI_CLASS] == ELFCLASS64;
 	if (size < (wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)))
 		return BAD_IMAGE(fault, "its ELF header is cut short; download it again");
-	sections->at = FIELD(bytes, bytes, wide, Ehdr, e_shoff);
-	sections->size = FIELD(bytes, bytes, wide, Ehdr, e_shentsize);
-	sections->count = FIELD(bytes, bytes, wide, Ehdr, e_shnum);
+	sections->at = ELF_FIELD(bytes, bytes, wide, Ehdr, e_shoff);
+	sections->size = ELF_FIELD(bytes, bytes, wide, Ehdr, e_shentsize);
+	sections->count = ELF_FIELD(bytes, bytes, wide, Ehdr, e_shnum);
 	char number[24];
 	const char *name = machine_name(bytes);
 	join(head->machine, sizeof head->machine, name ? name : "ELF machine ", name ? "" : decimal(number, machine_of(bytes)),
@@ -68,28 +63,17 @@ static int end_of_program(struct source *source, const uint8_t *start, const str
 	if (!row)
 		return -1;
 	*end = sum(sections->at, sections->size * sections->count);
-	if (FIELD(start, row, sections->wide, Shdr, sh_type) == SHT_NOBITS)
+	if (ELF_FIELD(start, row, sections->wide, Shdr, sh_type) == SHT_NOBITS)
 		return 0;
-	uint64_t last = sum(FIELD(start, row, sections->wide, Shdr, sh_offset), FIELD(start, row, sections->wide, Shdr, sh_size));
+	uint64_t last = sum(ELF_FIELD(start, row, sections->wide, Shdr, sh_offset), ELF_FIELD(start, row, sections->wide, Shdr, sh_size));
 	*end = last > *end ? last : *end;
 	return 0;
-}
-
-/* ISO 9660, as type-1 AppImages have it: a volume descriptor's magic. The program lies in the file system's unused start. */
-static bool is_iso(const struct source *source)
-{
-	static const uint16_t places[] = {32769, 34817, 36865};
-	char magic[5];
-	for (size_t i = 0; i < COUNT(places); i++)
-		if (read_at(source->fd, magic, sizeof magic, places[i]) == 0 && memcmp(magic, "CD001", sizeof magic) == 0)
-			return true;
-	return false;
 }
 
 static int refuse(const struct source *source, const uint8_t *magic, uint64_t payload, struct fault *fault)
 {
 	char number[24];
-	if (is_iso(source))
+	if (is_iso(source->fd))
 		return BAD_IMAGE(fault, "is a type-1 AppImage (ISO 9660), which tmprun cannot read yet; get a newer release of it");
 	if (magic && memcmp(magic, "DWARFS", MAGIC_SIZE) == 0)
 		return BAD_IMAGE(fault, "its payload is DwarFS, which tmprun cannot read; get an AppImage with squashfs");
@@ -97,6 +81,16 @@ static int refuse(const struct source *source, const uint8_t *magic, uint64_t pa
 		return BAD_IMAGE(fault, "is cut short: the program at its start says that it has ", decimal(number, payload),
 				 " bytes; download it again");
 	return BAD_IMAGE(fault, "is a program without an AppImage's payload; start it without tmprun");
+}
+
+bool is_iso(int fd)
+{
+	static const uint16_t places[] = {32769, 34817, 36865};
+	char magic[5];
+	for (size_t i = 0; i < COUNT(places); i++)
+		if (read_at(fd, magic, sizeof magic, places[i]) == 0 && memcmp(magic, "CD001", sizeof magic) == 0)
+			return true;
+	return false;
 }
 
 int head_read(struct head *head, struct source *source, struct fault *fault)

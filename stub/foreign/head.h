@@ -8,6 +8,7 @@
 #ifndef TMPRUN_FOREIGN_HEAD_H
 #define TMPRUN_FOREIGN_HEAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "squashfs/source.h"
@@ -19,6 +20,10 @@ struct head {
 
 /* Find the payload: 0; -1 when there is none, or none that we read. */
 int head_read(struct head *head, struct source *source, struct fault *fault);
+
+/* Whether the file is ISO 9660, as type-1 AppImages are, by a volume descriptor's magic: a file system whose unused start holds an ELF
+ * program. */
+bool is_iso(int fd);
 
 /* Refuse an image for another machine, unless this one runs its programs, too, or has an emulator for them. */
 int head_check_machine(const struct head *head, struct fault *fault);

@@ -5,31 +5,50 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/system.h"
+#include "base/text.h"
 #include "image/index.h"
 #include "store/layout.h"
 #include "store/roots.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DIGEST = 2 * SHA256_SIZE, KNOWN_NAME = DIGEST + 16 };
+
+/* The disk cache, when it is there, or with `make` made: its root; or -1. */
+static int open_cache(const struct environment *environment, bool make)
+{
+	struct root cache;
+	struct fault reason = {0};
+	return roots_cache(&cache, environment) ? root_open(&cache, make, &reason) : -1;
+}
+
+/* The name that is remembered for the image, in the cache's open root; false when there is none. */
+static bool look_up(int cache, const struct image *image, char name[KNOWN_NAME])
+{
+	char identity[IDENTITY_SIZE];
+	image_identity(&image->known_as, identity);
+	ssize_t length = layout_read_known(cache, identity, name, KNOWN_NAME - 1);
+	if (length <= DIGEST || strspn(name, "0123456789abcdef") != DIGEST)
+		return false;
+	name[length] = '\0';
+	return strcmp(name + DIGEST, ".index") == 0 || strcmp(name + DIGEST, ".bundle") == 0;
+}
 
 /* Open what the disk cache has about the image: its descriptor, and whether that is an index or a bundle; or -1. */
 static int open_known(const struct image *image, const struct environment *environment, bool *is_index)
 {
-	struct root cache;
-	struct fault reason = {0};
-	char identity[IDENTITY_SIZE], text[128];
-	if (!roots_cache(&cache, environment))
+	char name[KNOWN_NAME];
+	CLEANUP(close_fd) int cache = open_cache(environment, false);
+	if (cache < 0 || !look_up(cache, image, name))
 		return -1;
-	CLEANUP(close_fd) int fd = root_open(&cache, false, &reason);
-	if (fd < 0)
-		return -1;
-	image_identity(&image->known_as, identity);
-	ssize_t length = layout_read_known(fd, identity, text, sizeof text - 1);
-	size_t digest = 2 * SHA256_SIZE;
-	if (length <= (ssize_t)digest || strspn(text, "0123456789abcdef") != digest)
-		return -1;
-	text[length] = '\0';
-	*is_index = strcmp(text + digest, ".index") == 0;
-	return *is_index || strcmp(text + digest, ".bundle") == 0 ? layout_open_image(fd, text) : -1;
+	*is_index = strcmp(name + DIGEST, ".index") == 0;
+	return layout_open_image(cache, name);
 }
 
 /* What the cache has may be stale, damaged or of another version: then it is made anew. */
@@ -58,4 +77,104 @@ bool known_load(struct image *image, const struct environment *environment)
 	bool is_index = false;
 	int known = open_known(image, environment, &is_index);
 	return known >= 0 && (is_index ? load_index(image, known) : load_bundle(image, known));
+}
+
+/* An identity is DEV-INO-SIZE-MTIME-CTIME. */
+static bool has_size(const char *identity, const char *size)
+{
+	const char *second = strchr(identity, '-');
+	const char *third = second ? strchr(second + 1, '-') : NULL;
+	size_t length = strlen(size);
+	return third && strncmp(third + 1, size, length) == 0 && third[1 + length] == '-';
+}
+
+bool known_size(const struct image *image, const struct environment *environment)
+{
+	char name[KNOWN_NAME], size[24];
+	CLEANUP(close_fd) int cache = open_cache(environment, false);
+	CLEANUP(close_fd) int shelf = cache < 0 || look_up(cache, image, name) ? -1 : layout_open_known(cache);
+	if (shelf < 0)
+		return false;
+	struct listing names = {.fd = shelf};
+	hexadecimal(size, image->size);
+	for (const char *each; (each = listing_next(&names));)
+		if (has_size(each, size))
+			return true;
+	return false;
+}
+
+static void index_of(const uint8_t digest[SHA256_SIZE], char name[KNOWN_NAME])
+{
+	char text[DIGEST + 1];
+	hex_bytes(text, digest, SHA256_SIZE);
+	join(name, KNOWN_NAME, text, ".index", (char *)NULL);
+}
+
+bool known_load_digest(struct image *image, const uint8_t digest[SHA256_SIZE], const struct environment *environment)
+{
+	char name[KNOWN_NAME];
+	index_of(digest, name);
+	CLEANUP(close_fd) int cache = open_cache(environment, false);
+	int known = cache < 0 ? -1 : layout_open_image(cache, name);
+	if (known < 0 || !load_index(image, known))
+		return false;
+	if (memcmp(image->index.head->image_sha256, digest, SHA256_SIZE) == 0)
+		return true;
+	index_free(&image->index);
+	return false;
+}
+
+/* Open NAME.tmp, locked, as the next one who writes it: -1 when somebody else does, or nobody can. The lock is on the file itself: when
+ * process A has published it between B's open and B's lock, B holds a lock on published content and must begin again. */
+static int begin_draft(int shelf, const char *temporary)
+{
+	for (;;) {
+		struct stat locked, there;
+		CLEANUP(close_fd) int fd = openat(shelf, temporary, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &locked) < 0)
+			return -1;
+		if (fstatat(shelf, temporary, &there, AT_SYMLINK_NOFOLLOW) < 0 || there.st_ino != locked.st_ino ||
+		    there.st_dev != locked.st_dev)
+			continue;
+		int draft = fd;
+		fd = -1;
+		return draft;
+	}
+}
+
+/* Written beside its place, published by one rename. (tmprun/store/draft.py) */
+static void write_index(int shelf, const char *name, const struct index *index)
+{
+	char temporary[KNOWN_NAME + 8];
+	join(temporary, sizeof temporary, name, ".tmp", (char *)NULL);
+	CLEANUP(close_fd) int draft = begin_draft(shelf, temporary);
+	if (draft < 0)
+		return;
+	if (ftruncate(draft, 0) < 0 || write_at(draft, index->bytes, index->size, 0) < 0 || renameat(shelf, temporary, shelf, name) < 0)
+		unlinkat(shelf, temporary, 0);
+}
+
+void known_keep(const struct image *image, const struct environment *environment)
+{
+	char name[KNOWN_NAME];
+	CLEANUP(close_fd) int cache = open_cache(environment, true);
+	CLEANUP(close_fd) int shelf = cache < 0 ? -1 : layout_open_images(cache);
+	index_of(image->index.head->image_sha256, name);
+	if (shelf >= 0)
+		write_index(shelf, name, &image->index);
+}
+
+void known_remember(const struct image *image, const struct environment *environment)
+{
+	char identity[IDENTITY_SIZE], name[KNOWN_NAME], before[KNOWN_NAME];
+	CLEANUP(close_fd) int cache = open_cache(environment, true);
+	CLEANUP(close_fd) int shelf = cache < 0 ? -1 : layout_open_known(cache);
+	if (shelf < 0)
+		return;
+	image_identity(&image->known_as, identity);
+	index_of(image->index.head->image_sha256, name);
+	if (symlinkat(name, shelf, identity) == 0 || errno != EEXIST || (look_up(cache, image, before) && strcmp(before, name) == 0))
+		return;
+	if (unlinkat(shelf, identity, 0) == 0 && symlinkat(name, shelf, identity) < 0)
+		debug_log("this image is not remembered: ", reason_text(errno), (char *)NULL);
 }

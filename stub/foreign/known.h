@@ -1,4 +1,5 @@
-/* What the disk cache knows about images that are no bundles (docs/store.md, "Layout"). */
+/* What the disk cache knows about images that are no bundles (docs/store.md, "Layout"). All of it is best effort: where the cache
+ * cannot be written, each start finds out again. (tmprun/store/known.py does the same for the Python part.) */
 #ifndef TMPRUN_FOREIGN_KNOWN_H
 #define TMPRUN_FOREIGN_KNOWN_H
 
@@ -9,5 +10,16 @@
 
 /* Load the open image's index from there, or open the bundle that it was made into in its place; false when nothing is known. */
 bool known_load(struct image *image, const struct environment *environment);
+
+/* Whether an image of this size is known, and this file not: then it may be a copy of it. */
+bool known_size(const struct image *image, const struct environment *environment);
+
+/* Load the index of the image with that SHA-256; false when there is no good one. */
+bool known_load_digest(struct image *image, const uint8_t digest[SHA256_SIZE], const struct environment *environment);
+
+/* Keep the index that is loaded. */
+void known_keep(const struct image *image, const struct environment *environment);
+/* From now on the image's identity leads to it: only for an image that is settled. */
+void known_remember(const struct image *image, const struct environment *environment);
 
 #endif

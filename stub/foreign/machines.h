@@ -2,7 +2,9 @@
 #ifndef TMPRUN_FOREIGN_MACHINES_H
 #define TMPRUN_FOREIGN_MACHINES_H
 
+#include <elf.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* So many bytes from a file's start tell its machine. */
@@ -10,6 +12,11 @@ enum { MACHINE_HEAD = 20 };
 
 /* A number of `size` bytes, 8 at most, in the byte order of the ELF file that begins with `head`. */
 uint64_t machine_number(const uint8_t *head, const uint8_t *at, unsigned size);
+/* A field of an ELF structure at `at`, in the class and byte order of the file that begins with `start`. */
+#define ELF_FIELD(start, at, wide, type, name)                                                               \
+	machine_number(start, (at) + ((wide) ? offsetof(Elf64_##type, name) : offsetof(Elf32_##type, name)), \
+		       (wide) ? sizeof(((Elf64_##type *)0)->name) : sizeof(((Elf32_##type *)0)->name))
+
 /* The name of the machine that the ELF file is for, NULL when it has none here; and its number. */
 const char *machine_name(const uint8_t head[MACHINE_HEAD]);
 uint16_t machine_of(const uint8_t head[MACHINE_HEAD]);

@@ -165,12 +165,3 @@ int python_import(const struct request *request, const struct image *image, stru
 		argv[used++] = request->arguments[i];
 	return python_become(argv, fault);
 }
-
-int python_tell(const struct request *request, int fd, const char *what, struct fault *fault)
-{
-	char number[24] = "";
-	const char *arguments[] = {"@section", what, request->path, fd < 0 ? NULL : number, NULL};
-	if (fd >= 0 && hand_over(fd, number, fault) < 0)
-		return -1;
-	return python_become(arguments, fault);
-}

@@ -11,10 +11,6 @@ int python_become(const char *const *arguments, struct fault *fault);
 /* Become the importer, which makes an index of the request's open image and comes back with both. Does not return but on failure. */
 int python_import(const struct request *request, const struct image *image, struct fault *fault);
 
-/* Ask the command line for an ELF section, or the payload's offset, of the request's image, or of the open file `fd` unless that
- * is -1. */
-int python_tell(const struct request *request, int fd, const char *what, struct fault *fault);
-
 /* CPython ignores SIGPIPE and SIGXFSZ from its first moment: the image that it execs would inherit that. These carry the
  * caller's choice past it as text, and put it back. */
 void signals_save(char out[24]);

@@ -3,17 +3,30 @@
 #include "base/system.h"
 #include "foreign/digests.h"
 #include "foreign/files.h"
+#include "foreign/fixups.h"
 #include "foreign/impatient.h"
 #include "image/index_load.h"
 
+#include "squashfs/superblock.h"
+
 #include <stdlib.h>
+
+/* What squashfs calls them. */
+enum { LZO = 3, XZ = 4, LZ4 = 5 };
 
 int reading_begin(struct reading *reading, const struct image *image, struct fault *fault)
 {
 	*reading = (struct reading){.source = {.fd = image->fd, .size = image->size}};
-	if (head_read(&reading->head, &reading->source, fault) < 0)
-		return -1;
-	return squashfs_read(&reading->source, reading->head.payload, &reading->table, fault);
+	return head_read(&reading->head, &reading->source, fault);
+}
+
+bool reading_is_for_python(const struct reading *reading)
+{
+	struct superblock super;
+	struct fault ignored = {0};
+	if (source_peek(&reading->source, reading->head.payload, &super, sizeof super, &ignored) < 0)
+		return false;
+	return super.compression == LZO || super.compression == XZ || super.compression == LZ4;
 }
 
 void reading_free(struct reading *reading)
@@ -22,20 +35,35 @@ void reading_free(struct reading *reading)
 	free(reading->table.bytes);
 }
 
-/* What only the files tell stands in the header; the index is taken out of its hands meanwhile. */
+/* Another table in the place of the index that is loaded, or the same one that was changed. */
+static int load_again(struct index *index, void *bytes, size_t size, struct fault *fault)
+{
+	if (bytes != index->bytes)
+		index_free(index);
+	return index_load(index, bytes, size, fault);
+}
+
+/* What only the files tell, and stands in the index, too: what would help the image's programs on a machine that lacks the loader
+ * which the image brings; and whether it may open files without waiting. */
 static int look_at_files(struct image *image, struct fault *fault)
 {
 	struct index *index = &image->index;
+	struct table with_fixups = {0};
 	CLEANUP(files_free) struct files files = {.fd = image->fd, .index = index};
-	if (!is_impatient(&files))
+	if (fixups_wanted(index) && fixups_plan(&files, &with_fixups, fault) < 0)
+		return -1;
+	bool impatient = is_impatient(&files);
+	if (!with_fixups.bytes && !impatient)
 		return 0;
-	void *bytes = index->bytes;
-	((struct index_head *)bytes)->flags |= INDEX_AT_ONCE;
-	return index_load(index, bytes, index->size, fault);
+	struct table table = with_fixups.bytes ? with_fixups : (struct table){index->bytes, index->size};
+	((struct index_head *)table.bytes)->flags |= impatient ? INDEX_AT_ONCE : 0;
+	return load_again(index, table.bytes, table.size, fault);
 }
 
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault)
 {
+	if (squashfs_read(&reading->source, reading->head.payload, &reading->table, fault) < 0)
+		return -1;
 	if (digests_add(&reading->source, &reading->table, fault) < 0)
 		return -1;
 	if (!image_unchanged(image))

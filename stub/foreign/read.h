@@ -2,6 +2,8 @@
 #ifndef TMPRUN_FOREIGN_READ_H
 #define TMPRUN_FOREIGN_READ_H
 
+#include <stdbool.h>
+
 #include "foreign/head.h"
 #include "image/image.h"
 #include "squashfs/squashfs.h"
@@ -16,9 +18,11 @@ struct reading {
 	struct table table;
 };
 
-/* The head and the tables: what can be known of the image without reading all of it. */
+/* The head: whether it is an image at all, and for which machine. */
 int reading_begin(struct reading *reading, const struct image *image, struct fault *fault);
-/* The digests, and the index. */
+/* Whether it is compressed with something that this program does not decode, and Python does. */
+bool reading_is_for_python(const struct reading *reading);
+/* The tables, the digests, the index. */
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault);
 void reading_free(struct reading *reading);
 

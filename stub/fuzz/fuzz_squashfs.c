@@ -5,6 +5,7 @@
 #include "foreign/deflate.h"
 #include "foreign/digests.h"
 #include "foreign/files.h"
+#include "foreign/fixups.h"
 #include "foreign/head.h"
 #include "foreign/impatient.h"
 #include "image/index_load.h"
@@ -16,20 +17,32 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
+/* What we make of it has to be right. */
+static void load(struct index *index, struct table *table)
+{
+	struct fault fault = {0};
+	void *owned = table->bytes;
+	table->bytes = NULL;
+	if (index_load(index, owned, table->size, &fault) < 0)
+		abort();
+}
+
 static void use(int fd, struct table *table)
 {
 	struct fault fault = {0};
-	struct index index;
-	void *owned = table->bytes;
-	table->bytes = NULL;
-	if (index_load(&index, owned, table->size, &fault) < 0)
-		abort(); /* what we make of it has to be right */
+	struct table planned;
+	struct index index, other;
+	load(&index, table);
 	struct files files = {.fd = fd, .index = &index};
 	char start[8];
 	for (uint32_t i = 0; i < index.head->nodes && i < 16; i++)
 		if (index.nodes[i].type == NODE_FILE)
 			files_read(&files, &index.nodes[i], index.nodes[i].size / 2, start, sizeof start);
 	is_impatient(&files);
+	if (fixups_plan(&files, &planned, &fault) == 0 && planned.bytes) {
+		load(&other, &planned);
+		index_free(&other);
+	}
 	files_free(&files);
 	index_free(&index);
 }

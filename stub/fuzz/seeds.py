@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, "tests")
 
+from kit.elf_forge import program
 from kit.squashfs_forge import DIRECTORY, SYMLINK, Entry, Forge, file_inode, symlink_inode
 
 from tmprun.bundle.footer import read_footer, read_index
@@ -55,8 +56,21 @@ def made(codec: str) -> bytes:
         return out.read_bytes()
 
 
+def with_loader() -> bytes:
+    """Programs that ask for a loader, and the loader."""
+    content = program(gap=300)
+    forge = Forge(data=content)
+    word = len(content) | 1 << 24
+    entries = []
+    for number, name in enumerate((b"ld-linux-x86-64.so.2", b"program"), 2):
+        place = forge.inode(file_inode(number, len(content), start=96, words=(word,), mode=0o755))
+        entries.append(Entry(name, place, number))
+    inner = forge.directory(5, entries)
+    return forge.top([Entry(b"lib64", inner, 5, DIRECTORY)]).build()
+
+
 def main(out: Path) -> None:
-    seeds = {"frames": {"golden": frames()}, "squashfs": {"forged": forged()}}
+    seeds = {"frames": {"golden": frames()}, "squashfs": {"forged": forged(), "loader": with_loader()}}
     if shutil.which("mksquashfs"):
         seeds["squashfs"] |= {codec: made(codec) for codec in ("gzip", "zstd")}
     for fuzzer, files in seeds.items():

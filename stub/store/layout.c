@@ -128,6 +128,22 @@ int layout_open_image(int root, const char *name)
 	return openat(root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
+static int open_shelf(int root, const char *name)
+{
+	CLEANUP(close_fd) int version = open_or_make(root, VERSION);
+	return version < 0 ? -1 : open_or_make(version, name);
+}
+
+int layout_open_images(int root)
+{
+	return open_shelf(root, IMAGE);
+}
+
+int layout_open_known(int root)
+{
+	return open_shelf(root, KNOWN);
+}
+
 void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX])
 {
 	struct root cache;
@@ -139,8 +155,7 @@ void layout_trace(const char *key, const struct environment *environment, char o
 		return;
 	}
 	CLEANUP(close_fd) int fd = roots_cache(&cache, environment) ? root_open(&cache, true, &ignored) : -1;
-	CLEANUP(close_fd) int version = fd < 0 ? -1 : open_or_make(fd, VERSION);
-	CLEANUP(close_fd) int traces = version < 0 ? -1 : open_or_make(version, TRACE);
+	CLEANUP(close_fd) int traces = fd < 0 ? -1 : open_shelf(fd, TRACE);
 	if (traces >= 0)
 		join(out, PATH_MAX, cache.path, "/" VERSION "/" TRACE "/", key, (char *)NULL);
 }

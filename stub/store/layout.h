@@ -56,6 +56,11 @@ int layout_open_lock(int trees, const char *key);
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size);
 int layout_open_image(int root, const char *name);
 
+/* The shelf of what is known about foreign images, and the one of what their identities lead to, in the disk cache's open root;
+ * made when missing, or -1. */
+int layout_open_images(int root);
+int layout_open_known(int root);
+
 /* Where the start-up trace of the image with this key is kept; "" when there is no place for it. */
 void layout_trace(const char *key, const struct environment *environment, char out[PATH_MAX]);
 

@@ -30,11 +30,12 @@ def file_inode(
     fragment: int = NO_FRAGMENT,
     offset: int = 0,
     names: int = 1,
+    mode: int = 0o644,
 ) -> bytes:
     """An extended file's inode: the basic one could not lie as well."""
     count = struct.pack(f"<{len(words)}I", *words)
     return (
-        struct.pack("<HHHHIIQQQIIII", 9, 0o644, 0, 0, 7, number, start, size, 0, names, fragment, offset, NO_FRAGMENT)
+        struct.pack("<HHHHIIQQQIIII", 9, mode, 0, 0, 7, number, start, size, 0, names, fragment, offset, NO_FRAGMENT)
         + count
     )
 

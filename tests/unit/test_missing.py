@@ -73,7 +73,6 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
         *(["cache", *words] for words in (["list"], ["prune"], ["path", images[0]], ["verify"], ["clear"])),
         ["doctor"], ["bench", "--list"], ["bench", images[1], "--picture", into, "--runs", "0"],
         ["bench", "--case", "nosuch"], ["bench", "--case", "nosuch", "--picture", f"{into}.svg"],
-        ["@section", "offset", images[0]],
     ]  # fmt: skip
 
 

@@ -95,10 +95,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _act(arguments: list[str]) -> int:
-    if arguments[:1] == ["@section"]:
-        from tmprun.cli.section import section
-
-        return section(*arguments[1:])
     app = application(arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS)
     status: Any = app(args=arguments, prog_name="tmprun", standalone_mode=False)
     return status if isinstance(status, int) else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kit.apps import App, write
+from kit.foreign_images import head
 from kit.harness import Harness, environ_of
 from kit.trees import below
 
@@ -95,6 +96,32 @@ def test_update_information(harness: Harness, app: App, flag: str) -> None:
 
 def test_signature_of_an_unsigned_bundle_is_empty(harness: Harness, app: App) -> None:
     assert harness.run(app.bundle, "--appimage-signature").stdout.strip(b"\0\n") == b""
+
+
+def test_what_the_program_at_the_head_says_is_printed_as_its_runtime_does(harness: Harness, linuxdeploy: Path) -> None:
+    lonely = Path(shutil.copy(harness.door, harness.base / "tmprun"))  # without Python
+    for flag in ("offset", "updateinformation", "signature"):
+        theirs = subprocess.run([linuxdeploy, f"--appimage-{flag}"], capture_output=True, check=True).stdout
+        assert harness.run(lonely, linuxdeploy, f"--appimage-{flag}").stdout == theirs
+
+
+def test_update_information_of_a_type_1_image(harness: Harness, tmp_path: Path, type_1_images: list[Path]) -> None:
+    for image in type_1_images:
+        assert harness.run(harness.door, image, "--appimage-updateinformation").stdout == b"\n"
+    told = Path(shutil.copy(type_1_images[0], tmp_path / "told"))
+    with told.open("r+b") as file:
+        file.seek(0x8373)
+        file.write(b"zsync|https://example.org/app.zsync\n\0")
+    said = harness.run(harness.door, told, "--appimage-updateinfo").stdout
+    assert said == b"zsync|https://example.org/app.zsync\n"
+
+
+def test_a_program_without_such_a_section(harness: Harness, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    for content in (head(), head()[:40], head(bits=32, big=True), b"text", b"\x7fELF" + b"\xff" * 200):
+        bare.write_bytes(content)
+        said = harness.run(harness.door, bare, "--appimage-updateinformation", status=None)
+        harness.refused(said, "has no .upd_info section", status=127)
 
 
 def test_an_unknown_flag_is_refused(harness: Harness, words: list[Path]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
+from kit.elf_forge import program
 from kit.engine_index import CODECS, engine_says, python_says
 from kit.foreign_images import head, mksquashfs, run, sample_tree, tree_of, unsquash, write_image
 from kit.harness import Harness
@@ -198,3 +200,87 @@ def test_an_image_that_changes_while_it_is_hashed(harness: Harness, tmp_path: Pa
             file.write(b"other bytes")
     result = harness.finish(started)
     assert result.status == 126 and b"changed while it was read" in result.stderr, str(result)
+
+
+MUSL = b"/lib/ld-musl-x86_64.so.1\0"
+
+PROGRAMS = {
+    "roomy": program(),
+    "small gap": program(gap=300),
+    "at its end": program(gap=0),
+    "no room": program(gap=0, tail=b"data"),
+    "a gap that is full": program(filler=b"\x90"),
+    "a gap before data": program(gap=256, tail=b"data"),
+    "a large gap": program(gap=5000),
+    "without sections": program(sections=False),
+    "musl": program(interpreter=MUSL),
+    "another": program(interpreter=b"/opt/loader\0"),
+    "through a link": program(interpreter=b"/lib/../lib64/./ld-linux-x86-64.so.2\0"),
+    "out of the tree": program(interpreter=b"/../lib64/ld-linux-x86-64.so.2\0"),
+    "no NUL": program(interpreter=b"/lib64/ld-linux-x86-64.so.2"),
+    "a newline": program(interpreter=b"/lib64/a\n/ld-linux-x86-64.so.2\0"),
+    "nobody's": program(interpreter=b"/elsewhere/ld-nobody.so.1\0"),
+    "cut": program()[:150],
+    "short": b"\x7fELF",
+    "32 bits": b"\x7fELF\1" + program()[5:],
+    "a script": b"#!/lib64/ld-linux-x86-64.so.2 --help\n",
+    "a spaced script": b"#! \t/lib64/ld-linux-x86-64.so.2\t-x",
+    "a script of another": b"#!/opt/loader\n",
+    "a script with a NUL": b"#!/opt/loa\0der\n",
+    "a long script": b"#!/opt/loader" + b" " * 300 + b"\n",
+    "a relative script": b"#!opt/loader\n",
+    "an empty script": b"#!\n",
+}
+
+
+def loader_tree(top: Path) -> Path:
+    """Programs of all kinds, and loaders where they ask for them, elsewhere, and behind links."""
+    for number, (name, content) in enumerate(PROGRAMS.items()):
+        path = top / f"d{number % 3}" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(0o755)
+    for name in ("usr/lib64/real-2.36.so", "deep/er/ld-musl-x86_64.so.1", "opt/loader"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(program(interpreter=b"/opt/loader\0"))
+        (top / name).chmod(0o755)
+    (top / "usr/lib64/ld-linux-x86-64.so.2").hardlink_to(top / "usr/lib64/real-2.36.so")
+    (top / "lib64").symlink_to("usr/lib64")
+    (top / "lib").symlink_to("./usr//lib64/../lib64")
+    (top / "named like a target").symlink_to("/opt/loader")
+    (top / "round").symlink_to("round")
+    return top
+
+
+@pytest.mark.parametrize("block", ["4K", "128K"])
+def test_programs_that_ask_for_a_loader_which_the_image_brings(door: Path, tmp_path: Path, block: str) -> None:
+    source = loader_tree(tmp_path / "source")
+    index = same(door, write_image(tmp_path / "image", mksquashfs(source, tmp_path / "squashfs", "-b", block)))
+    assert len({fixup.interpreter.path for fixup in index.fixups}) >= 4
+    assert len(index.fixups) >= 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_programs_beside_a_loader(door: Path, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    source = loader_tree(tmp_path / "source")
+    for number in range(20):
+        content = bytearray(program(gap=chance.choice([0, 100, 256, 512, 4096]), sections=chance.random() < 0.7))
+        for _ in range(chance.randrange(1, 4)):
+            at = chance.choice([chance.randrange(64), chance.randrange(64, 176), chance.randrange(len(content))])
+            raw = chance.choice([b"\0", b"\xff", b"\xff" * 8, b"\1\0\0\0", chance.randbytes(2)])
+            content[at : at + len(raw)] = raw
+        (source / f"damaged {number}").write_bytes(content)
+        (source / f"damaged {number}").chmod(0o755)
+    same(door, write_image(tmp_path / "image", mksquashfs(source, tmp_path / "squashfs")))
+
+
+def test_an_image_for_another_machine_is_refused_in_the_words_of_old(
+    harness: Harness, sample: Path, tmp_path: Path
+) -> None:
+    image = write_image(tmp_path / "image", mksquashfs(sample, tmp_path / "squashfs"), head(21))
+    here = os.uname().machine
+    said = f"{image}: is made for ppc64le, and this machine is {here}; get the release for {here}"
+    harness.refused(harness.run(harness.door, image, status=None), said)
+    image = write_image(tmp_path / "image", mksquashfs(sample, tmp_path / "squashfs"), head(9999))
+    harness.refused(harness.run(harness.door, image, status=None), "is made for ELF machine 9999, and this machine is")

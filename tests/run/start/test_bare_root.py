@@ -109,6 +109,17 @@ def test_a_missing_loader_is_said_in_words(in_memory: Harness, root: str, user: 
     assert b"does not exist on this machine" in result.stderr and result.stderr.count(b"\n") == 1
 
 
+def test_the_front_door_alone_starts_an_appimage(
+    in_memory: Harness, root: str, user: int, app: App, foreign: App
+) -> None:
+    """One file beside the image: no Python, no library, no tool."""
+    shutil.copy(foreign.bundle, in_memory.base / "root" / "image")
+    shutil.copy(in_memory.door, in_memory.base / "root" / "bin" / "tmprun")
+    seen = enter(in_memory, root, user, "tmprun", "/image", "probe:report", "probe:sum").report()
+    environ = environ_of(seen)
+    assert foreign.sums_seen(seen, environ["APPDIR"]) and environ["APPIMAGE"] == "/image"
+
+
 def test_the_front_door_runs_there(in_memory: Harness, root: str, user: int, app: App) -> None:
     shutil.copy(app.bundle, in_memory.base / "root" / "image")
     shutil.copy(in_memory.door, in_memory.base / "root" / "bin" / "tmprun")

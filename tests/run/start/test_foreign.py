@@ -1,4 +1,4 @@
-"""AppImages of others through the front door: Python at the first start, never again, and nobody notices it."""
+"""AppImages of others through the front door: the first start reads the image, the others know it, without Python."""
 
 from __future__ import annotations
 
@@ -35,9 +35,14 @@ def test_the_first_start_is_right(whole: Harness, foreign: App) -> None:
     assert right(foreign, whole) and right(foreign, whole)
 
 
-def test_a_warm_start_has_no_python_and_reads_no_byte_of_the_image(whole: Harness, foreign: App) -> None:
+def test_the_first_start_has_no_python(whole: Harness, foreign: App) -> None:
     cold = trace(whole, whole.door, foreign.bundle)
-    assert any("python" in call.rest for call in cold if call.name == "execve")
+    assert [call.name for call in cold].count("execve") == 2
+    assert not any("python" in call.rest for call in cold)
+
+
+def test_a_warm_start_reads_no_byte_of_the_image(whole: Harness, foreign: App) -> None:
+    whole.run(whole.door, foreign.bundle)
     warm = trace(whole, whole.door, foreign.bundle)
     assert [call.name for call in warm].count("execve") == 2 and len({call.pid for call in warm}) == 1
     touched = [call for call in warm if f"<{foreign.bundle}>" in call.rest]
@@ -45,13 +50,39 @@ def test_a_warm_start_has_no_python_and_reads_no_byte_of_the_image(whole: Harnes
     assert len(warm) < 50 + 4 * len(whole.store.parents)  # each of which is opened, looked at, and closed
 
 
-def test_a_lost_tree_is_built_without_python(whole: Harness, foreign: App) -> None:
+def test_a_lost_tree_is_built_of_what_is_known(whole: Harness, foreign: App) -> None:
     """What was learnt about the image is kept on disk: after a reboot only the tree is made again."""
     whole.run(whole.door, foreign.bundle)
     whole.clear()
-    again = trace(whole, whole.door, foreign.bundle)
-    assert not any("python" in call.rest for call in again if call.name == "execve")
+    again = whole.run(whole.door, foreign.bundle, env={"TMPRUN_LOG": "debug"})
+    assert b"nothing is known" not in again.stderr
     assert right(foreign, whole)
+
+
+def test_a_copy_is_known_by_its_content(whole: Harness, foreign: App) -> None:
+    whole.run(whole.door, foreign.bundle)
+    (index,) = (whole.base / "cache" / "tmprun" / "v1" / "image").iterdir()
+    before = index.stat()
+    copy = Path(shutil.copy(foreign.bundle, whole.work / "copy"))
+    time.sleep(SETTLED)
+    whole.clear()
+    assert right(foreign, whole, bundle=copy)
+    assert len(list((whole.base / "cache" / "tmprun" / "v1" / "known").iterdir())) == 2
+    assert (index.stat().st_ino, index.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(whole: Harness, foreign: App) -> None:
+    (whole.base / "cache" / "tmprun").write_bytes(b"no directory")
+    assert right(foreign, whole) and right(foreign, whole)
+
+
+def test_python_and_the_engine_know_the_same(whole: Harness, foreign: App) -> None:
+    """The index that either of them leaves is the other's: one key, one tree."""
+    assert b"unpacked" in whole.run(whole.door, foreign.bundle, env={"TMPRUN_LOG": "debug"}).stderr
+    path = whole.run(whole.door, "cache", "path", foreign.bundle).stdout.decode().strip()
+    assert path.startswith(str(whole.store))
+    (entry,) = (whole.store / "v1" / "tree").iterdir()
+    assert entry.name in path
 
 
 # What is done to the index "$1" that is kept about the image.
@@ -160,9 +191,14 @@ def test_two_first_starts_at_once(whole: Harness, foreign: App) -> None:
         assert result.status == 0 and foreign.sums_seen(result.report(), environ_of(result.report())["APPDIR"])
 
 
-def test_without_python_beside_it_the_door_says_so(harness: Harness, foreign: App) -> None:
+def test_the_door_alone_starts_it(harness: Harness, foreign: App) -> None:
+    harness.door = Path(shutil.copy(harness.door, harness.base / "tmprun"))
+    assert right(foreign, harness) and right(foreign, harness)
+
+
+def test_what_needs_python_says_so_without_it(harness: Harness, foreign: App) -> None:
     lonely = Path(shutil.copy(harness.door, harness.base / "tmprun"))
-    harness.refused(harness.run(lonely, foreign.bundle, status=None), "tmprun-py", status=127)
+    harness.refused(harness.run(lonely, "info", foreign.bundle, status=None), "tmprun-py", status=127)
 
 
 @pytest.mark.parametrize("limit", range(4, 20, 3))

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from kit.foreign_images import mksquashfs, sample_tree, write_image
 from kit.packing import script
-from kit.real_images import LINUXDEPLOY, present
 
 from tmprun import __version__
 
@@ -238,17 +237,6 @@ def test_interrupted_pack_leaves_nothing(run: Run, appdir: Path, tmp_path: Path,
         assert process.stderr.read().strip() == b""  # click ends the line that ^C is on
     assert process.returncode == status
     assert os.listdir(tmp_path / "out") == []
-
-
-def test_section_as_the_runtimes_print_it(run: Run, tmp_path: Path, type_1_images: list[Path]) -> None:
-    image = str(present(LINUXDEPLOY.path))
-    for section in ("offset", "updateinformation", "signature"):
-        theirs = subprocess.run([image, f"--appimage-{section}"], capture_output=True, text=True, check=True).stdout
-        assert run("@section", section, image).stdout == theirs
-    for image in map(str, type_1_images):
-        assert run("@section", "updateinformation", image).stdout == "\n"
-    bare = write_image(tmp_path / "bare", mksquashfs(sample_tree(tmp_path / "tree"), tmp_path / "squashfs"))
-    assert "has no .upd_info section" in complaint(run("@section", "updateinformation", str(bare), status=127))
 
 
 def test_json_of_names_that_are_not_utf_8(run: Run, tmp_path: Path) -> None:
