@@ -251,12 +251,12 @@ static bool deserted(struct filler *filler)
 	return false;
 }
 
-/* Everything is there: say so and leave. While that cannot be written down, stay; starts may still join, and when the last
- * app has ended the entry goes. */
+/* Everything is there: say so and leave. While that cannot be written down, or when the app has changed what the image brought,
+ * stay; starts may still join, and when the last app has ended the entry goes. */
 static void conclude(struct filler *filler)
 {
 	image_lease_end(filler->gate);
-	if (watch_write(filler->gate->entry_fd, filler->index) == 0)
+	if (watch_write(filler->gate->entry_fd, filler->index, true) == 0)
 		leave(filler, false);
 	atomic_store(&filler->stopped, true);
 }

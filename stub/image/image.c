@@ -167,17 +167,7 @@ int image_load_bundle(struct image *image, struct fault *fault)
 
 int image_load_index(struct image *image, int fd, struct fault *fault)
 {
-	struct stat stat;
-	if (fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(struct index_head) || stat.st_size > MAX_INDEX)
-		return BAD_IMAGE(fault, "no index in the given file");
-	CLEANUP(free_pointer) void *bytes = malloc((size_t)stat.st_size);
-	if (!bytes)
-		return FAILED(fault, "no memory for the index");
-	if (read_at(fd, bytes, (size_t)stat.st_size, 0) < 0)
-		return BAD_IMAGE(fault, "the index changed while it was read");
-	void *owned = bytes;
-	bytes = NULL;
-	if (index_load(&image->index, owned, (size_t)stat.st_size, fault) < 0)
+	if (index_read(&image->index, fd, fault) < 0)
 		return -1;
 	if (!(image->index.head->flags & INDEX_FOREIGN) || image->index.head->image_size != image->size)
 		return BAD_IMAGE(fault, "the index belongs to another file");

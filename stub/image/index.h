@@ -2,6 +2,7 @@
 #ifndef TMPRUN_IMAGE_INDEX_H
 #define TMPRUN_IMAGE_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,6 +99,8 @@ void index_free(struct index *index);
 
 /* A node's name as a string; `out` has room for every legal one. */
 void index_name(const struct index *index, const struct node *node, char out[MAX_NAME + 1]);
+/* Whether the file is a shared library by its name, `*.so` or `*.so.[0-9]*`, and no loader (tmprun/index/nodes.py has the same). */
+bool index_is_library(const struct index *index, const struct node *node);
 /* The path from the root, "." for the root itself. */
 void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 1]);
 

@@ -1,5 +1,6 @@
 #include "image/index_load.h"
 
+#include "base/file.h"
 #include "base/sha256.h"
 #include "base/system.h"
 #include "base/text.h"
@@ -7,6 +8,7 @@
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Where the walk over the nodes stands: what the next directory's children and the next file's segments must be. */
 struct cursor {
@@ -268,4 +270,19 @@ int index_load(struct index *index, void *bytes, size_t size, struct fault *faul
 	sha256(bytes, size, index->key);
 	hex_bytes(index->key_text, index->key, SHA256_SIZE);
 	return 0;
+}
+
+int index_read(struct index *index, int fd, struct fault *fault)
+{
+	struct stat stat;
+	if (fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(struct index_head) || stat.st_size > MAX_INDEX)
+		return BAD_IMAGE(fault, "no index in the given file");
+	CLEANUP(free_pointer) void *bytes = malloc((size_t)stat.st_size);
+	if (!bytes)
+		return FAILED(fault, "no memory for the index");
+	if (read_at(fd, bytes, (size_t)stat.st_size, 0) < 0)
+		return BAD_IMAGE(fault, "the index changed while it was read");
+	void *owned = bytes;
+	bytes = NULL;
+	return index_load(index, owned, (size_t)stat.st_size, fault);
 }
