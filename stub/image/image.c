@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "image/codec.h"
+#include "image/identity.h"
 #include "image/index_load.h"
 
 #include <errno.h>
@@ -97,25 +98,21 @@ bool image_too_fresh(const struct stat *stat, struct timespec now)
 	return age >= 0 && age < (stat->st_ctim.tv_nsec ? TICK_MS : COARSE_TICK_MS);
 }
 
-static bool same_identity(const struct stat *left, const struct stat *right)
+const struct stat *image_unhashed(const struct image *image)
 {
-	char before[IDENTITY_SIZE], after[IDENTITY_SIZE];
-	image_identity(left, before);
-	image_identity(right, after);
-	return strcmp(before, after) == 0;
+	return image->index.head->flags & INDEX_UNHASHED ? &image->stat : NULL;
 }
 
 bool image_unchanged(const struct image *image)
 {
-	struct stat current;
-	return fstat(image->fd, &current) == 0 && same_identity(&image->stat, &current);
+	return identity_stands(image->fd, &image->stat);
 }
 
 bool image_is_settled(const struct image *image, const char *path)
 {
-	struct stat opened, there;
-	return !image->unsettled && fstat(image->named >= 0 ? image->named : image->fd, &opened) == 0 &&
-	       same_identity(&opened, &image->known_as) && stat(path, &there) == 0 && same_identity(&there, &image->known_as);
+	struct stat there;
+	return !image->unsettled && identity_stands(image->named >= 0 ? image->named : image->fd, &image->known_as) &&
+	       stat(path, &there) == 0 && identity_same(&there, &image->known_as);
 }
 
 static int load_table(struct image *image, const struct footer *footer, struct fault *fault)
@@ -169,7 +166,7 @@ int image_load_index(struct image *image, int fd, struct fault *fault)
 {
 	if (index_read(&image->index, fd, fault) < 0)
 		return -1;
-	if (!(image->index.head->flags & INDEX_FOREIGN) || image->index.head->image_size != image->size)
+	if ((image->index.head->flags & (INDEX_FOREIGN | INDEX_UNHASHED)) != INDEX_FOREIGN || image->index.head->image_size != image->size)
 		return BAD_IMAGE(fault, "the index belongs to another file");
 	image->base = 0;
 	return 0;

@@ -51,7 +51,8 @@ static int check_head(const struct index_head *head, struct fault *fault)
 	static const uint8_t zero[40];
 	bool foreign = head->flags & INDEX_FOREIGN;
 	if (rule(head->nodes > 0 && head->nodes <= MAX_NODES, fault, "number of nodes") < 0 ||
-	    rule(!(head->flags & ~(uint32_t)(INDEX_FOREIGN | INDEX_AT_ONCE)), fault, "flags") < 0 ||
+	    rule(!(head->flags & ~(uint32_t)(INDEX_FOREIGN | INDEX_AT_ONCE | INDEX_UNHASHED)), fault, "flags") < 0 ||
+	    rule(foreign || !(head->flags & INDEX_UNHASHED), fault, "flags") < 0 ||
 	    rule(memcmp(head->reserved, zero, sizeof head->reserved) == 0, fault, "reserved field") < 0)
 		return -1;
 	return rule(foreign || (!head->image_size && !memcmp(head->image_sha256, zero, SHA256_SIZE)), fault, "image digest");
