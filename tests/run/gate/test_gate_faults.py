@@ -444,6 +444,31 @@ def test_a_process_limit_never_shows(in_memory: Harness, gated_app: Gated, nobod
     assert result.stdout == b"right 1\n" * len(opens), str(result)
 
 
+def test_a_name_that_the_app_has_given_to_another_file_stays_the_apps(harness: Harness, image: Gated) -> None:
+    """What cannot be filled has two names in the image; only where it still is, something is put in its place."""
+    flip_a_bit(image, "usr/share/large")
+    app = Waiting(harness, image, "open=usr/hard")
+    other = Waiting(harness, image, "sleep=1")
+    tree = tree_of(harness)
+    (tree / "usr/own").write_text("the app's own")
+    (tree / "usr/own").rename(tree / "usr/share/large")
+    assert_ended(app.result())
+    assert (tree / "usr/share/large").read_text() == "the app's own"
+    assert other.result().status == 0
+
+
+def test_what_the_app_has_moved_and_cannot_be_filled_ends_it(harness: Harness, image: Gated) -> None:
+    """By its new name, which we do not know, somebody would read an empty file."""
+    flip_a_bit(image, "usr/share/large")
+    app = Waiting(harness, image, "open=usr/hard")
+    other = Waiting(harness, image, "sleep=20")
+    tree = tree_of(harness)
+    (tree / "usr/share/large").rename(tree / "usr/share/moved")
+    assert_ended(app.result())
+    assert_ended(other.result())
+    wait_until(lambda: is_gone(harness), LINGER)
+
+
 A_DEV_WITH_A_JOURNAL = """
 mkdir dev
 for name in null zero urandom; do : > dev/$name; mount --bind /dev/$name dev/$name; done
