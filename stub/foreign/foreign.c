@@ -3,7 +3,10 @@
 
 #include "foreign/deflate.h"
 #include "foreign/known.h"
+#include "foreign/lz4.h"
+#include "foreign/lzo.h"
 #include "foreign/python.h"
+#include "foreign/xz.h"
 #include "image/codec.h"
 #include "image/index.h"
 
@@ -20,4 +23,7 @@ int foreign_load(const struct request *request, struct image *image, struct faul
 void foreign_codecs(void)
 {
 	codec_add(CODEC_ZLIB, &deflate_decoder);
+	codec_add(CODEC_XZ, &xz_decoder);
+	codec_add(CODEC_LZ4, &lz4_decoder);
+	codec_add(CODEC_LZO, &lzo_decoder);
 }

@@ -7,7 +7,7 @@
 #include "base/environment.h"
 #include "image/image.h"
 
-/* Load the open image's index from there, or open the bundle that it was made into in its place; false when nothing is known. */
+/* Load the open image's index from there; false when nothing is known. */
 bool known_load(struct image *image, const struct environment *environment);
 
 #endif

@@ -10,22 +10,23 @@
 #include <string.h>
 #include <zstd.h>
 
-static int copy(void **own, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault)
+static int copy(void **own, const void *in, size_t in_size, void *out, size_t room, size_t *got, struct fault *fault)
 {
 	(void)own;
-	if (in_size != out_size)
+	if (in_size > room)
 		return BAD_IMAGE(fault, "damaged frame (stored)");
 	memcpy(out, in, in_size);
+	*got = in_size;
 	return 0;
 }
 
-static int decode_zstd(void **own, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault)
+static int decode_zstd(void **own, const void *in, size_t in_size, void *out, size_t room, size_t *got, struct fault *fault)
 {
 	if (!*own && !(*own = ZSTD_createDCtx()))
 		return FAILED(fault, "no memory for the decoder");
-	/* Straight into a buffer of the promised size: a frame's window, however large it says it is, is never allocated. */
-	size_t got = ZSTD_decompressDCtx(*own, out, out_size, in, in_size);
-	return got == out_size ? 0 : BAD_IMAGE(fault, "damaged frame (zstd)");
+	/* Straight into the buffer that there is: a frame's window, however large it says it is, is never allocated. */
+	*got = ZSTD_decompressDCtx(*own, out, room, in, in_size);
+	return *got <= room ? 0 : BAD_IMAGE(fault, "damaged frame (zstd)"); /* its errors are the largest numbers */
 }
 
 static void leave_zstd(void *own)
@@ -34,8 +35,8 @@ static void leave_zstd(void *own)
 }
 
 static struct decoder decoders[CODECS] = {
-	[CODEC_STORED] = {.decode = copy},
-	[CODEC_ZSTD] = {.decode = decode_zstd, .leave = leave_zstd},
+	[CODEC_STORED] = {.decode_some = copy},
+	[CODEC_ZSTD] = {.decode_some = decode_zstd, .leave = leave_zstd},
 };
 
 void codec_add(enum codec codec, const struct decoder *decoder)
@@ -43,12 +44,21 @@ void codec_add(enum codec codec, const struct decoder *decoder)
 	decoders[codec] = *decoder;
 }
 
+int codec_some(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t room, size_t *got,
+	       struct fault *fault)
+{
+	if (!decoders[codec].decode_some)
+		return BAD_IMAGE(fault, "this image needs tmprun to start it (its codec is not in this program)");
+	return decoders[codec].decode_some(&state->decoders[codec], in, in_size, out, room, got, fault);
+}
+
 int codec_plain(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t out_size,
 		struct fault *fault)
 {
-	if (!decoders[codec].decode)
-		return BAD_IMAGE(fault, "this image needs tmprun to start it (its codec is not in this program)");
-	return decoders[codec].decode(&state->decoders[codec], in, in_size, out, out_size, fault);
+	size_t got;
+	if (codec_some(state, codec, in, in_size, out, out_size, &got, fault) < 0)
+		return -1;
+	return got == out_size ? 0 : BAD_IMAGE(fault, "damaged frame (it is too short)");
 }
 
 int codec_decode(struct codec_state *state, const struct frame *frame, size_t which, void *plain, struct fault *fault)

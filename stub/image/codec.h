@@ -35,13 +35,17 @@ int codec_decode(struct codec_state *state, const struct frame *frame, size_t wh
 int codec_read(struct codec_state *state, int fd, uint64_t base, const struct frame *frame, void *plain, struct fault *fault);
 void codec_free(struct codec_state *state);
 
-/* A whole frame from one buffer into another of exactly the plain size. */
+/* A whole frame from one buffer into another with `room` for its plain bytes, of which there are `*got` in the end. */
+int codec_some(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t room, size_t *got,
+	       struct fault *fault);
+/* The same where exactly as many bytes must come. */
 int codec_plain(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t out_size,
 		struct fault *fault);
 
-/* How frames of one codec are decoded. `own` is NULL until `decode` has made there what it needs; `leave` frees that. */
+/* How frames of one codec are decoded: not one byte more than there is room for is written, and no more memory is used than for
+ * that. `own` is NULL until `decode_some` has made there what it needs, if it needs anything; `leave` frees that. */
 struct decoder {
-	int (*decode)(void **own, const void *in, size_t in_size, void *out, size_t out_size, struct fault *fault);
+	int (*decode_some)(void **own, const void *in, size_t in_size, void *out, size_t room, size_t *got, struct fault *fault);
 	void (*leave)(void *own);
 };
 

@@ -55,26 +55,14 @@ int image_take(struct image *image, int fd, struct fault *fault)
 	/* Now, before anything is read: what is old enough by the time that it has been read may have changed meanwhile. */
 	clock_gettime(CLOCK_REALTIME, &now);
 	image->unsettled = image_too_fresh(&image->stat, now);
-	image->known_as = image->stat;
 	image->size = (uint64_t)image->stat.st_size;
 	return 0;
-}
-
-void image_transcoded(struct image *image, struct image *frames)
-{
-	frames->named = image->fd;
-	frames->known_as = image->known_as;
-	frames->unsettled = image->unsettled;
-	index_free(&image->index);
-	*image = *frames;
-	*frames = IMAGE_CLOSED;
 }
 
 void image_close(struct image *image)
 {
 	index_free(&image->index);
 	close_fd(&image->fd);
-	close_fd(&image->named);
 }
 
 void image_identity(const struct stat *stat, char out[IDENTITY_SIZE])
@@ -111,8 +99,7 @@ bool image_unchanged(const struct image *image)
 bool image_is_settled(const struct image *image, const char *path)
 {
 	struct stat there;
-	return !image->unsettled && identity_stands(image->named >= 0 ? image->named : image->fd, &image->known_as) &&
-	       stat(path, &there) == 0 && identity_same(&there, &image->known_as);
+	return !image->unsettled && image_unchanged(image) && stat(path, &there) == 0 && identity_same(&there, &image->stat);
 }
 
 static int load_table(struct image *image, const struct footer *footer, struct fault *fault)

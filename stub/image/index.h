@@ -24,7 +24,9 @@ enum {
 	INTERPRETERS_MAX = 8,
 };
 
-enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODECS };
+/* Bundles have the first three; the others occur in images that are no bundles. */
+enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODEC_XZ, CODEC_LZ4, CODEC_LZO, CODECS };
+enum { CODECS_OF_BUNDLES = CODEC_ZLIB + 1 };
 enum node_type { NODE_DIRECTORY, NODE_FILE, NODE_SYMLINK, NODE_HARD_LINK };
 enum { NODE_FIRST = 1, INDEX_FOREIGN = 1, INDEX_AT_ONCE = 2, INDEX_UNHASHED = 4 };
 enum fixup_kind { FIXUP_INTERPRETER, FIXUP_ELF, FIXUP_SCRIPT };
@@ -94,6 +96,26 @@ struct index {
 	uint8_t key[SHA256_SIZE];
 	char key_text[2 * SHA256_SIZE + 1];
 };
+
+/* Whether decoding the frame takes so long, tens of milliseconds for a large one, that all of it is written once it is decoded; and
+ * whether there are such frames. No bundle has any. */
+#ifdef TMPRUN_SMALL
+#define frame_is_slow(frame) ((void)(frame), false)
+#define index_is_slow(index) ((void)(index), false)
+#else
+static inline bool frame_is_slow(const struct frame *frame)
+{
+	return frame->codec == CODEC_XZ;
+}
+
+static inline bool index_is_slow(const struct index *index)
+{
+	for (uint32_t f = 0; f < index->head->frames; f++)
+		if (frame_is_slow(&index->frames[f]))
+			return true;
+	return false;
+}
+#endif
 
 void index_free(struct index *index);
 

@@ -60,10 +60,11 @@ static int check_head(const struct index_head *head, struct fault *fault)
 
 static int check_frames(const struct index *index, struct fault *fault)
 {
+	uint32_t codecs = index->head->flags & INDEX_FOREIGN ? CODECS : CODECS_OF_BUNDLES;
 	uint64_t end = 0;
 	for (uint32_t i = 0; i < index->head->frames; i++) {
 		const struct frame *frame = &index->frames[i];
-		if (rule(frame->codec < CODECS && !frame->reserved, fault, "codec") < 0 ||
+		if (rule(frame->codec < codecs && !frame->reserved, fault, "codec") < 0 ||
 		    rule(frame->stored > 0 && frame->stored <= MAX_STORED, fault, "stored size") < 0 ||
 		    rule(frame->plain > 0 && frame->plain <= MAX_PLAIN, fault, "plain size") < 0 ||
 		    rule(frame->codec != CODEC_STORED || frame->stored == frame->plain, fault, "stored frame") < 0 ||

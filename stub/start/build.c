@@ -121,7 +121,7 @@ static void record_identity(const struct building *building, const char *stamps)
 	if (!image_is_settled(image, building->request->path))
 		return;
 	char identity[IDENTITY_SIZE], name[NAME_SIZE], text[KEY_LENGTH + STAMPS_SIZE];
-	image_identity(&image->known_as, identity);
+	image_identity(&image->stat, identity);
 	join(text, sizeof text, key, stamps, (char *)NULL);
 	if (symlinkat(text, shelves->id, identity) == 0 || errno != EEXIST)
 		return;

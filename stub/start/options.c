@@ -27,7 +27,6 @@ static const struct option options[] = {
 	{"--tree", TEXT, offsetof(struct request, directory), false, false}, /* --into, as verify calls it */
 	{"--index-fd", NUMBER, offsetof(struct request, index_fd), false, false},
 	{"--image-fd", NUMBER, offsetof(struct request, image_fd), false, false},
-	{"--frames-fd", NUMBER, offsetof(struct request, frames_fd), false, false},
 	{"--read-as", TEXT, offsetof(struct request, read_as), false, false},
 	{"--force", FLAG, offsetof(struct request, force), false, true},
 	{"--nul", FLAG, offsetof(struct request, nul), false, false},

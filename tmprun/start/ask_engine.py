@@ -15,7 +15,7 @@ from typing import IO
 
 from tmprun.bundle.footer import read_footer
 from tmprun.engine import programs
-from tmprun.errors import BadImage, EngineFailed, TmprunError
+from tmprun.errors import EngineFailed, TmprunError
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.index.nodes import key_of
@@ -50,17 +50,9 @@ def told(path: str) -> Iterator[Told]:
         known = ensure_opened(image)
         option, fd = known.handed_over()
         try:
-            key = key_of(known.table) if known.table else _key_of_bundle(fd, path)
-            yield Told(key, (*image_options(image), option, str(fd)), (image.fd, fd))
+            yield Told(key_of(known.table), (*image_options(image), option, str(fd)), (image.fd, fd))
         finally:
             os.close(fd)
-
-
-def _key_of_bundle(fd: int, path: str) -> str:
-    footer = read_footer(fd)
-    if footer is None:
-        raise BadImage("what it was unpacked into is no bundle any more", one_line(path), "start it again")
-    return footer.key
 
 
 def roots() -> list[Root]:
