@@ -153,10 +153,9 @@ int exchange(int dir, const char *name, int other_dir, const char *other)
 	return (int)syscall(SYS_renameat2, dir, name, other_dir, other, 1 << 1);
 }
 
-int print(const char *text, struct fault *fault)
+int print_bytes(const void *bytes, size_t size, struct fault *fault)
 {
-	size_t size = strlen(text);
-	while (size) {
+	for (const char *text = bytes; size;) {
 		ssize_t put = write(STDOUT_FILENO, text, size);
 		if (put < 0 && errno == EINTR)
 			continue;
@@ -166,4 +165,9 @@ int print(const char *text, struct fault *fault)
 		size -= (size_t)put;
 	}
 	return 0;
+}
+
+int print(const char *text, struct fault *fault)
+{
+	return print_bytes(text, strlen(text), fault);
 }

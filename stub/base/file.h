@@ -45,7 +45,8 @@ int exchange(int dir, const char *name, int other_dir, const char *other);
 /* `path` as an absolute one without symlinks, as APPIMAGE has it; falls back to joining it to the working directory. */
 void absolute_path(const char *path, char *out, size_t size);
 
-/* Write the whole of `text` on stdout. */
+/* Write all of it on stdout. */
+int print_bytes(const void *bytes, size_t size, struct fault *fault);
 int print(const char *text, struct fault *fault);
 
 #endif
