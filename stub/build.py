@@ -37,7 +37,7 @@ MACHINES = ("x86_64", "aarch64")
 
 PROGRAMS = ("stub", "tmprun")
 SHARED = ("base", "image", "tree", "store", "gate", "start")
-DOOR = ("foreign", "door")
+DOOR = ("squashfs", "foreign", "door")
 ZIG_REQUIREMENT = "ziglang>=0.14,<0.18"
 
 OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]
@@ -62,8 +62,9 @@ ZSTD_SMALL = [
 ZIG_SMALL = ["-Os", "-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-DDYNAMIC_BMI2=0"]
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
-# What it finds out about pointers saves 1.5 KB; comparing instead of jumping through tables, a quarter of one.
-GCC_SMALL = ["-fipa-pta", "-fno-jump-tables"]
+# What it finds out about pointers saves 1.5 KB; comparing instead of jumping through tables, a quarter of one; sharing
+# the bytes of equal constants, half of one (nobody compares their addresses).
+GCC_SMALL = ["-fipa-pta", "-fno-jump-tables", "-fmerge-all-constants"]
 # What the front door alone has of other libraries, by the sdist that carries them.
 DOOR_ALONE = {
     "deflate": [
@@ -79,10 +80,10 @@ UNALIGNED = {"Bra", "Bra86"}
 # All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
 FAST_LEVELS = {"zstd_decompress_block": ["-O3"], "huf_decompress": ["-O3"]}
-LEVELS = {
-    "deflate_decompress": ["-O2"], "adler32": ["-O2"], "crc32": ["-O2"], "sha256": ["-O2"],
-    "LzmaDec": ["-O2"], "Bra": ["-O2"], "Bra86": ["-O2"], "lz4": ["-O2"], "lzo": ["-O2"],
-}  # fmt: skip
+_FAST = ("deflate_decompress", "adler32", "crc32", "sha256", "LzmaDec", "Bra", "Bra86", "lz4", "lzo")
+# Whoever starts an image with many files for the first time waits for these.
+_READER = ("blocks", "encode", "items", "metadata", "numbers", "order", "strings")
+LEVELS = {name: ["-O2"] for name in (*_FAST, *_READER)}
 
 FLAGS = ["-std=gnu11", "-ffunction-sections", "-fdata-sections"]
 # Also when linking: it is then that zig compiles musl.

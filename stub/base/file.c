@@ -133,6 +133,13 @@ void absolute_path(const char *path, char *out, size_t size)
 		join(out, size, path, (char *)NULL);
 }
 
+bool is_named(int dir, const char *name, int fd)
+{
+	struct stat opened, named;
+	return fstat(fd, &opened) == 0 && fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && opened.st_ino == named.st_ino &&
+	       opened.st_dev == named.st_dev;
+}
+
 int open_or_make(int dir, const char *name)
 {
 	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
@@ -146,10 +153,9 @@ int exchange(int dir, const char *name, int other_dir, const char *other)
 	return (int)syscall(SYS_renameat2, dir, name, other_dir, other, 1 << 1);
 }
 
-int print(const char *text, struct fault *fault)
+int print_bytes(const void *bytes, size_t size, struct fault *fault)
 {
-	size_t size = strlen(text);
-	while (size) {
+	for (const char *text = bytes; size;) {
 		ssize_t put = write(STDOUT_FILENO, text, size);
 		if (put < 0 && errno == EINTR)
 			continue;
@@ -159,4 +165,9 @@ int print(const char *text, struct fault *fault)
 		size -= (size_t)put;
 	}
 	return 0;
+}
+
+int print(const char *text, struct fault *fault)
+{
+	return print_bytes(text, strlen(text), fault);
 }

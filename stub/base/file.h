@@ -2,6 +2,7 @@
 #ifndef TMPRUN_BASE_FILE_H
 #define TMPRUN_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,9 @@ struct listing {
 };
 const char *listing_next(struct listing *listing);
 
+/* Whether `name` in `dir` is what is open as `fd`. */
+bool is_named(int dir, const char *name, int fd);
+
 /* Open directory `name` in `dir`, made with 0700 when missing. */
 int open_or_make(int dir, const char *name);
 
@@ -41,7 +45,8 @@ int exchange(int dir, const char *name, int other_dir, const char *other);
 /* `path` as an absolute one without symlinks, as APPIMAGE has it; falls back to joining it to the working directory. */
 void absolute_path(const char *path, char *out, size_t size);
 
-/* Write the whole of `text` on stdout. */
+/* Write all of it on stdout. */
+int print_bytes(const void *bytes, size_t size, struct fault *fault);
 int print(const char *text, struct fault *fault);
 
 #endif

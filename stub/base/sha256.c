@@ -217,21 +217,27 @@ static bool use_instructions(void)
 
 static const uint32_t first_state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-/* The rest of a buffer of `size` bytes of which `done`, a multiple of BLOCK, are in the state already. */
-static void finish(uint32_t state[8], const uint8_t *in, size_t done, size_t size, uint8_t digest[SHA256_SIZE])
+static void add_blocks(uint32_t state[8], const uint8_t *in, size_t count)
 {
-	void (*blocks)(uint32_t *, const uint8_t *, size_t) = use_instructions() ? blocks_instructions : blocks_portable;
-	size_t whole = (size - done) / BLOCK;
-	blocks(state, in + done, whole);
+	if (use_instructions())
+		blocks_instructions(state, in, count);
+	else
+		blocks_portable(state, in, count);
+}
+
+/* The last `left` bytes of `size`; what is before them, a multiple of BLOCK, is in the state already. */
+static void finish(uint32_t state[8], const uint8_t *in, size_t left, uint64_t size, uint8_t digest[SHA256_SIZE])
+{
+	add_blocks(state, in, left / BLOCK);
 	uint8_t last[2 * BLOCK] = {0};
-	size_t rest = size % BLOCK;
-	memcpy(last, in + size - rest, rest);
+	size_t rest = left % BLOCK;
+	memcpy(last, in + left - rest, rest);
 	last[rest] = 0x80;
 	size_t end = rest < BLOCK - 8 ? BLOCK : 2 * BLOCK;
-	uint64_t bits = (uint64_t)size * 8;
+	uint64_t bits = size * 8;
 	for (int i = 0; i < 8; i++)
 		last[end - 1 - (size_t)i] = (uint8_t)(bits >> (8 * i));
-	blocks(state, last, end / BLOCK);
+	add_blocks(state, last, end / BLOCK);
 	for (int i = 0; i < 8; i++)
 		for (int j = 0; j < 4; j++)
 			digest[4 * i + j] = (uint8_t)(state[i] >> (24 - 8 * j));
@@ -241,7 +247,7 @@ void sha256(const void *bytes, size_t size, uint8_t digest[SHA256_SIZE])
 {
 	uint32_t state[8];
 	memcpy(state, first_state, sizeof state);
-	finish(state, bytes, 0, size, digest);
+	finish(state, bytes, size, size, digest);
 }
 
 void sha256_two(const void *const bytes[2], const size_t size[2], uint8_t digest[2][SHA256_SIZE])
@@ -258,5 +264,39 @@ void sha256_two(const void *const bytes[2], const size_t size[2], uint8_t digest
 		two_instructions(state, in, both);
 #endif
 	for (int i = 0; i < 2; i++)
-		finish(state[i], in[i], both * BLOCK, size[i], digest[i]);
+		finish(state[i], in[i] + both * BLOCK, size[i] - both * BLOCK, size[i], digest[i]);
+}
+
+void sha256_begin(struct sha256 *hash)
+{
+	*hash = (struct sha256){.size = 0};
+	memcpy(hash->state, first_state, sizeof first_state);
+}
+
+/* Fill up the block that is begun, if there is one: how many of the bytes that takes. */
+static size_t fill_up(struct sha256 *hash, const uint8_t *in, size_t size)
+{
+	size_t begun = hash->size % BLOCK, take = BLOCK - begun < size ? BLOCK - begun : size;
+	if (!begun)
+		return 0;
+	memcpy(hash->begun + begun, in, take);
+	if (begun + take == BLOCK)
+		add_blocks(hash->state, hash->begun, 1);
+	return take;
+}
+
+void sha256_add(struct sha256 *hash, const void *bytes, size_t size)
+{
+	const uint8_t *in = bytes;
+	size_t taken = fill_up(hash, in, size), whole = (size - taken) / BLOCK;
+	add_blocks(hash->state, in + taken, whole);
+	hash->size += size;
+	taken += whole * BLOCK;
+	if (taken < size)
+		memcpy(hash->begun, in + taken, size - taken);
+}
+
+void sha256_end(struct sha256 *hash, uint8_t digest[SHA256_SIZE])
+{
+	finish(hash->state, hash->begun, hash->size % BLOCK, hash->size, digest);
 }

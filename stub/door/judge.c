@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "foreign/machines.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -26,29 +27,15 @@ static int missing(const char *asker, const char *what, const char *path, const 
 			 access(path, F_OK) < 0 ? "this machine lacks" : "cannot be executed", "; ", remedy, (char *)NULL);
 }
 
-static const struct {
-	uint16_t number;
-	uint8_t class;
-	const char *name, *also_run_by;
-} machines[] = {
-	{EM_X86_64, ELFCLASS64, "x86_64", NULL},  {EM_AARCH64, ELFCLASS64, "aarch64", NULL}, {EM_386, ELFCLASS32, "i386", "x86_64"},
-	{EM_ARM, ELFCLASS32, "armhf", "aarch64"}, {EM_RISCV, ELFCLASS64, "riscv64", NULL},
-};
-
 static int judge_machine(const Elf64_Ehdr *head, const char *asker, struct fault *fault)
 {
 	struct utsname here;
 	uname(&here);
-	const char *name = "another machine", *also = NULL;
-	for (size_t i = 0; i < COUNT(machines); i++)
-		if (machines[i].number == head->e_machine && machines[i].class == head->e_ident[EI_CLASS]) {
-			name = machines[i].name;
-			also = machines[i].also_run_by;
-		}
-	if (strcmp(name, here.machine) == 0 || (also && strcmp(also, here.machine) == 0))
+	const char *name = machine_name((const uint8_t *)head);
+	if (name && machine_runs(name, here.machine))
 		return 0;
-	return BAD_IMAGE(fault, asker, " is a program for ", name, ", and this machine is ", here.machine, "; get the release for ",
-			 here.machine);
+	return BAD_IMAGE(fault, asker, " is a program for ", name ? name : "another machine", ", and this machine is ", here.machine,
+			 "; get the release for ", here.machine);
 }
 
 /* The path in the program's PT_INTERP, or "" for one without; of programs of 64 bits, and of none whose tables lie outside. */

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "door/judge.h"
 #include "door/verify.h"
+#include "foreign/read.h"
 #include "start/extract.h"
 #include "start/provide.h"
 #include "start/start.h"
@@ -62,6 +63,19 @@ static int verb_judge(struct request *request)
 	return print(fault.text, &ignored) < 0 ? EXIT_FAILED : 1;
 }
 
+/* Of an image that is no bundle always as it is, never as it is remembered. */
+static int verb_index(struct request *request)
+{
+	struct fault fault = {0};
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
+	if (request_open(request, &image, &fault) < 0)
+		return request_report(request, &fault);
+	int bundle = image_load_bundle(&image, &fault);
+	if (bundle < 0 || (bundle == 0 && read_foreign(&image, &fault) < 0) || print_bytes(image.index.bytes, image.index.size, &fault) < 0)
+		return request_report(request, &fault);
+	return 0;
+}
+
 static int verb_roots(struct request *request)
 {
 	struct roots roots;
@@ -87,6 +101,7 @@ static int verb_roots(struct request *request)
 /* clang-format off */
 static const struct verb verbs[] = {
 	{"run", start, false},
+	{"index", verb_index, false},
 	{"build", verb_build, false},
 	{"extract", verb_extract, false},
 	{"verify", verb_verify, false},

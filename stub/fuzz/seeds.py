@@ -1,48 +1,96 @@
-"""Makes what two fuzzers begin with: seeds.py FOLDER-OF-FUZZ_FRAMES FOLDER-OF-FUZZ_CODECS.
+"""Makes what fuzzers begin with, in the folders `seeds-NAME` of the folder that is given.
 
-For the first, a bundle's index, its size before it, and the bytes that its frames lie in. For the second, blocks of
-each codec, with the codec and the room for the plain bytes before them.
+fuzz_frames: a bundle's index, its size before it, and the bytes that its frames lie in. fuzz_squashfs: small file
+systems, those of the tests' forge, whose tables are not compressed, and where there is mksquashfs some of its own.
+fuzz_codecs: blocks of each codec that the front door alone decodes, the codec and the room for the plain bytes before
+them.
 """
 
 import lzma
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import lz4.block
 from lzallright import LZOCompressor
+
+sys.path.insert(0, "tests")
+
+from kit.squashfs_forge import DIRECTORY, SYMLINK, Entry, Forge, file_inode, symlink_inode
 
 from tmprun.bundle.footer import read_footer, read_index
 
 BCJ = (
     lzma.FILTER_X86, lzma.FILTER_POWERPC, lzma.FILTER_IA64, lzma.FILTER_ARM, lzma.FILTER_ARMTHUMB, lzma.FILTER_SPARC,
 )  # fmt: skip
-UNIT = 17
+UNIT = 17  # bytes; see fuzz_codecs.c
 
 
-def frames(into: Path) -> None:
+def frames() -> bytes:
     with open("tests/data/good/golden.bundle", "rb") as bundle:
         footer = read_footer(bundle.fileno())
         assert footer is not None
         index = read_index(bundle.fileno(), footer)
         bundle.seek(footer.offset)
         payload = bundle.read(1 << 15)
-    (into / "golden").write_bytes(len(index).to_bytes(8, "little") + index + payload)
+    return len(index).to_bytes(8, "little") + index + payload
 
 
-def codecs(into: Path) -> None:
-    code = Path("tmprun/engine/x86_64/tmprun").read_bytes() if Path("tmprun/engine/x86_64/tmprun").exists() else b""
-    plains = [b"", b"x", b"text " * 50, bytes(range(256)) * 3, bytes(5000), (code or bytes(9000))[4096 : 4096 + 6000]]
-    for number, plain in enumerate(plains):
-        room = min(-(-len(plain) // UNIT), 0xFFFF).to_bytes(2, "little")
+def forged() -> bytes:
+    script = b"#!/bin/sh\nexec grep -r x .\n"
+    forge = Forge(data=script * 4, fragments=[(96 + len(script), len(script) * 3 | 1 << 24)])
+    inner = forge.directory(5, [Entry(b"link", forge.inode(symlink_inode(6, b"../run.sh")), 6, SYMLINK)])
+    word = len(script) | 1 << 24
+    one = forge.inode(file_inode(2, len(script), start=96, words=(word,), names=2))
+    tail = forge.inode(file_inode(3, 40, fragment=0, offset=11))
+    hole = forge.inode(file_inode(4, (1 << 17) + 40, words=(0,), fragment=0, offset=20))
+    entries = [Entry(b"again", one, 2), Entry(b"hole.exe", hole, 4), Entry(b"inner", inner, 5, DIRECTORY)]
+    return forge.top([*entries, Entry(b"run.sh", one, 2), Entry(b"tail", tail, 3)]).build()
+
+
+def made(codec: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder, "top")
+        (top / "a" / "b").mkdir(parents=True)
+        for number in range(8):
+            (top / "a" / f"file {number}.so").write_bytes(b"text %d" % number * number * 90)
+        (top / "run.sh").write_bytes(b"#!/bin/sh\ntar x\n")
+        (top / "link").symlink_to("run.sh")
+        os.link(top / "run.sh", top / "a" / "b" / "again")
+        out = Path(folder, "out")
+        command = ["mksquashfs", top, out, "-comp", codec, "-b", "4K", "-nopad", "-quiet", "-no-progress"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return out.read_bytes()
+
+
+def codecs() -> dict[str, bytes]:
+    found = {}
+    code = Path(sys.executable).resolve().read_bytes()[4096:10_000]
+    for number, plain in enumerate([b"", b"x", b"text " * 50, bytes(range(256)) * 3, bytes(5000), code]):
         blocks = [(0, lzma.compress(plain, check=check)) for check in (0, 1, 4, 10)]
         for bcj in BCJ:
             chain = [{"id": bcj}, {"id": lzma.FILTER_LZMA2, "preset": 1}]
             blocks.append((0, lzma.compress(plain, check=1, filters=chain)))
         blocks.append((1, lz4.block.compress(plain, store_size=False)))
         blocks.append((2, bytes(LZOCompressor().compress(plain))))
+        room = (-(-len(plain) // UNIT)).to_bytes(2, "little")
         for at, (codec, block) in enumerate(blocks):
-            (into / f"{number}-{at}").write_bytes(bytes([codec]) + room + block)
+            found[f"{number}-{at}"] = bytes([codec]) + room + block
+    return found
 
 
-frames(Path(sys.argv[1]))
-codecs(Path(sys.argv[2]))
+def main(out: Path) -> None:
+    seeds = {"frames": {"golden": frames()}, "squashfs": {"forged": forged()}, "codecs": codecs()}
+    if shutil.which("mksquashfs"):
+        seeds["squashfs"] |= {codec: made(codec) for codec in ("gzip", "zstd", "xz", "lz4", "lzo")}
+    for fuzzer, files in seeds.items():
+        folder = out / f"seeds-fuzz_{fuzzer}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
+
+main(Path(sys.argv[1]))

@@ -62,6 +62,9 @@ static _Noreturn void leave(struct filler *filler, bool with_entry)
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
 	guard_dismiss(filler);
+	/* Nobody needs us any more, and a processor may be idle. */
+	if (filler->gate->image->behind)
+		filler->gate->image->behind(filler->gate->image, filler->gate->trace);
 	_exit(0);
 }
 
@@ -256,12 +259,12 @@ static bool deserted(struct filler *filler)
 	return false;
 }
 
-/* Everything is there: say so and leave. While that cannot be written down, stay; starts may still join, and when the last
- * app has ended the entry goes. */
+/* Everything is there: say so and leave. While that cannot be written down, or when the app has changed what the image brought,
+ * stay; starts may still join, and when the last app has ended the entry goes. */
 static void conclude(struct filler *filler)
 {
 	image_lease_end(filler->gate);
-	if (watch_write(filler->gate->entry_fd, filler->index) == 0)
+	if (watch_write(filler->gate->entry_fd, filler->index, true) == 0)
 		leave(filler, false);
 	atomic_store(&filler->stopped, true);
 }

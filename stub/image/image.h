@@ -17,6 +17,8 @@ struct image {
 	struct stat stat;     /* what the file was at the first look */
 	bool unsettled;       /* it may change, or has, without that showing it: nothing is to be remembered of it */
 	struct index index;
+	/* Where digests are made behind the app: called by the filler when all else is done, with the file of the start's trace. */
+	void (*behind)(const struct image *image, const char *trace);
 };
 
 #define IMAGE_CLOSED ((struct image){.fd = -1})
@@ -34,6 +36,8 @@ void image_close(struct image *image);
 void image_identity(const struct stat *stat, char out[IDENTITY_SIZE]);
 /* Whether the file could still change without its times showing it (docs/store.md, "Layout"). */
 bool image_too_fresh(const struct stat *stat, struct timespec now);
+/* What its file was when it was opened, where its frames have no digests (docs/format.md), else NULL: for struct codec_state. */
+const struct stat *image_unhashed(const struct image *image);
 /* Whether the open file is still what it was at the first look. */
 bool image_unchanged(const struct image *image);
 /* Whether something may be remembered of the file, which `path` led to: it is still what it was at the first look, and so is what

@@ -31,7 +31,7 @@ enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODECS, CODECS_OF_BUNDLES = C
 enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODEC_XZ, CODEC_LZ4, CODEC_LZO, CODECS, CODECS_OF_BUNDLES = CODEC_XZ };
 #endif
 enum node_type { NODE_DIRECTORY, NODE_FILE, NODE_SYMLINK, NODE_HARD_LINK };
-enum { NODE_FIRST = 1, INDEX_FOREIGN = 1, INDEX_AT_ONCE = 2 };
+enum { NODE_FIRST = 1, INDEX_FOREIGN = 1, INDEX_AT_ONCE = 2, INDEX_UNHASHED = 4 };
 enum fixup_kind { FIXUP_INTERPRETER, FIXUP_ELF, FIXUP_SCRIPT };
 #define FIXUP_AT_END 0xFFFFFFFFu
 
@@ -124,6 +124,8 @@ void index_free(struct index *index);
 
 /* A node's name as a string; `out` has room for every legal one. */
 void index_name(const struct index *index, const struct node *node, char out[MAX_NAME + 1]);
+/* Whether the file is a shared library by its name, `*.so` or `*.so.[0-9]*`, and no loader (tmprun/index/nodes.py has the same). */
+bool index_is_library(const struct index *index, const struct node *node);
 /* The path from the root, "." for the root itself. */
 void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 1]);
 

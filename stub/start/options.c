@@ -3,8 +3,8 @@
 
 #include "base/fault.h"
 #include "base/system.h"
+#include "base/text.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A text goes where it is said, a number too, and a flag is set. */
@@ -56,7 +56,7 @@ static void set(struct request *request, const struct option *option, const char
 	if (option->kind == TEXT)
 		*(const char **)place = value;
 	else if (option->kind == NUMBER)
-		*(int *)place = (int)strtol(value, NULL, 10);
+		*(int *)place = (int)parse_decimal(value);
 	else
 		*(bool *)place = true;
 }

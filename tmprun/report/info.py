@@ -25,7 +25,7 @@ from tmprun.index.nodes import Frame, Node, breadth_first, key_of
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
 from tmprun.report.runs_here import Needs, needs_of, verdict
-from tmprun.store.traces import Start, files_of, recorded, start_of
+from tmprun.store.traces import Start, files_of, last_words, recorded, start_of
 
 BUNDLE, TYPE_2, TYPE_1 = "bundle", "AppImage type 2", "AppImage type 1"
 
@@ -65,7 +65,8 @@ class Info:
 
     `contents` is None, and `obstacle` says why, when tmprun cannot read what is in it. `runs_here` is "yes", or what is
     missing on this machine. `packages` are what was brought with the C library. `hot` is what a bundle has in front
-    since a start opens it, `trace` what starts on this machine were seen to open; None when that is not known.
+    since a start opens it, `trace` what starts on this machine were seen to open; None when that is not known. `ended`
+    is why the app had to be ended, the last time that it ran; empty when it had not, or the next start has said it.
     """
 
     path: str
@@ -83,6 +84,7 @@ class Info:
     packages: tuple[Package, ...] = ()
     hot: Start | None = None
     trace: Start | None = None
+    ended: str = ""
 
 
 def look(path: str) -> Info:
@@ -119,6 +121,7 @@ def _bundle(image: Image, footer: Footer) -> Info:
         packages=packages,
         hot=start_of([index.nodes[number] for number in index.hot]) if index.hot else None,
         trace=_trace(footer.key, index.nodes),
+        ended=last_words(footer.key),
     )
 
 
@@ -166,6 +169,7 @@ def _type_2(image: Image, compiled: Compiled) -> Info:
         _info(image, TYPE_2, compiled.payload, contents, key=key, sha256=compiled.sha256.hex()),
         runs_here=_runs_here(image, needs_of(files, compiled.fixups)),
         trace=_trace(key, breadth_first(squashfs.root)[0]),
+        ended=last_words(key),
     )
 
 

@@ -22,6 +22,7 @@ from tmprun.index.nodes import key_of
 from tmprun.start.importer import ensure_opened, image_options
 from tmprun.store.shelves import Root
 
+_ADDED = ": added"  # how the engine's line about what no image brought ends
 ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")
 
 
@@ -90,15 +91,20 @@ def extract_and_print(path: str, into: str, patterns: Sequence[str], output: int
     _ask("@extract", path, *options, arguments=patterns, stdout=output)
 
 
-def verify(path: str, tree: str, image: Told) -> list[str]:
-    """How the tree in the directory `tree` differs from what the image says; nothing when it does not."""
+def verify(path: str, tree: str, image: Told) -> tuple[list[str], list[str]]:
+    """How what the image brought differs in the directory `tree` from what the image says, and what was added there.
+
+    Lines `PATH: HOW`, and paths, both from the tree's root.
+    """
     done = _ask_about(image, "@verify", path, "--tree", tree, fine=(0, 1), stdout=subprocess.PIPE)
-    differences = os.fsdecode(done.stdout).splitlines()
+    lines = os.fsdecode(done.stdout).splitlines()
+    added = [line.removesuffix(_ADDED) for line in lines if line.endswith(_ADDED)]
+    differences = [line for line in lines if not line.endswith(_ADDED)]
     if bool(differences) != (done.returncode == 1):
         raise TmprunError(
             f"the engine found {len(differences)} differences and exits with {done.returncode}", one_line(path)
         )
-    return differences
+    return differences, added
 
 
 def judge(tree: str) -> str:

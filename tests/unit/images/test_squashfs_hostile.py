@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kit.engine_index import CODECS, engine_says
 from kit.foreign_images import COMPRESSORS, head, mksquashfs, write_image
+from kit.harness import engine
 from kit.squashfs_forge import (
     BLOCK,
     DIRECTORY,
@@ -54,14 +57,27 @@ print(json.dumps([said, time.process_time() - start, int(peak.split()[1]) // 102
 """
 
 
+MEASURE_ENGINE = """
+import json, resource, subprocess, sys
+done = subprocess.run([sys.argv[1], "@index", sys.argv[2]], capture_output=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+said = done.stderr.decode().rstrip()
+print(json.dumps([len(done.stdout), said, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+
+
 def build(tmp_path: Path, forge: Forge) -> Path:
     return write_image(tmp_path / "image", forge.build())
 
 
 def refused(tmp_path: Path, forge: Forge, what: str) -> None:
+    """By Python, and by the engine, which may find another of several lies first."""
+    image = build(tmp_path, forge)
     with pytest.raises(BadImage, match=what) as caught:
-        compile_image(str(build(tmp_path, forge)))
+        compile_image(str(image))
     assert "\n" not in str(caught.value)
+    said = engine_says(image)
+    assert isinstance(said, str) and re.search(what, said), said
 
 
 def within_bounds(image: Path) -> str:
@@ -75,7 +91,23 @@ def within_bounds(image: Path) -> str:
     assert isinstance(said, str)
     assert seconds < 5, (said, seconds)
     assert megabytes < 200, (said, megabytes)
+    engine_within_bounds(image, said)
     return said
+
+
+def engine_within_bounds(image: Path, said: str) -> None:
+    """The engine says the same, within 1 s and 120 MB."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", MEASURE_ENGINE, engine("tmprun"), image], capture_output=True, check=True
+    )
+    table, refusal, seconds, kilobytes = json.loads(done.stdout)
+    assert (
+        said == f"{table} bytes of index"
+        if table
+        else said.partition(": ")[2] == refusal.partition(": ")[2].partition(": ")[2]
+    )
+    assert seconds < 1, (said, seconds)
+    assert kilobytes < 120 << 10, (said, kilobytes)
 
 
 def with_entry(entry: Callable[[Forge], Entry]) -> Forge:
@@ -442,8 +474,8 @@ class TestBounds:
         assert "tables are larger" in within_bounds(build(tmp_path, forge))
 
 
-def only_refusals(image: Path) -> None:
-    """Reading may succeed or refuse; anything else is a bug of ours. What succeeds makes a legal index."""
+def only_refusals(image: Path, *, by_engine: bool = True) -> None:
+    """Reading may succeed or refuse; anything else is a bug of ours. What succeeds makes a legal index, and one."""
     refusal = None
     try:
         table = compile_image(str(image)).table
@@ -454,6 +486,11 @@ def only_refusals(image: Path) -> None:
         assert "\n" not in str(refusal)
     elif table:
         decode(table)
+    if by_engine:
+        said = engine_says(image)
+        assert isinstance(said, str) or (refusal is None and said == table)
+        # Python's zstd reads a frame and does not mind what is behind it.
+        assert isinstance(said, bytes) or refusal is not None or "compressed block is damaged" in said
 
 
 @pytest.fixture(scope="module")
@@ -481,7 +518,7 @@ def test_flipped_bits(victims: dict[str, bytes], tmp_path: Path, compressor: str
     for at in [*range(96), *range(tables, len(whole))]:
         content = bytearray(whole)
         content[at] ^= 1 << chance.randrange(8)
-        only_refusals(write_image(tmp_path / "image", bytes(content), head(size=512)))
+        only_refusals(write_image(tmp_path / "image", bytes(content), head(size=512)), by_engine=compressor in CODECS)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,30 @@
+/* Reading parts of an image's files, to find out what kind they are: the tree's filler reads everything else. */
+#ifndef TMPRUN_FOREIGN_FILES_H
+#define TMPRUN_FOREIGN_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "image/codec.h"
+#include "image/index.h"
+
+enum { FILES_KEPT = 4 };
+
+struct files {
+	int fd;
+	const struct index *index; /* its frames have their digests */
+	struct codec_state codec;
+	/* The frames that were decoded last: what is looked at lies close together. */
+	struct kept {
+		uint32_t frame;
+		uint8_t *plain; /* NULL: none */
+	} kept[FILES_KEPT];
+	unsigned oldest;
+};
+
+/* The file's bytes from `offset` on, `size` of them or what there is: how many, or -1 when the image is damaged there. */
+ssize_t files_read(struct files *files, const struct node *file, uint64_t offset, void *out, size_t size);
+void files_free(struct files *files);
+
+#endif

@@ -1,0 +1,128 @@
+#define _GNU_SOURCE
+#include "foreign/head.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "foreign/machines.h"
+
+#include <elf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum { MAGIC_SIZE = 6 };
+
+/* What the header says of the table of sections. */
+struct sections {
+	uint64_t at, size, count;
+	bool wide; /* an ELF file of 64 bits */
+};
+
+/* A field of an ELF structure at `at`, in the class and byte order of the file that begins with `start`. */
+#define FIELD(start, at, wide, type, name)                                                                   \
+	machine_number(start, (at) + ((wide) ? offsetof(Elf64_##type, name) : offsetof(Elf32_##type, name)), \
+		       (wide) ? sizeof(((Elf64_##type *)0)->name) : sizeof(((Elf32_##type *)0)->name))
+
+static int read_start(struct source *source, struct head *head, const uint8_t **start, struct sections *sections, struct fault *fault)
+{
+	size_t size = source->size < sizeof(Elf64_Ehdr) ? (size_t)source->size : sizeof(Elf64_Ehdr);
+	const uint8_t *bytes = *start = source_read(source, 0, size, fault);
+	if (!bytes)
+		return -1;
+	if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0)
+		return BAD_IMAGE(fault, size ? "is not an AppImage (no program at its start)" : "is empty", "; check the file");
+	bool sound = size >= MACHINE_HEAD && (bytes[EI_CLASS] == ELFCLASS32 || bytes[EI_CLASS] == ELFCLASS64) &&
+		     (bytes[EI_DATA] == ELFDATA2LSB || bytes[EI_DATA] == ELFDATA2MSB);
+	if (!sound)
+		return BAD_IMAGE(fault, "its ELF header is damaged; download it again");
+	bool wide = sections->wide = bytes[EI_CLASS] == ELFCLASS64;
+	if (size < (wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)))
+		return BAD_IMAGE(fault, "its ELF header is cut short; download it again");
+	sections->at = FIELD(bytes, bytes, wide, Ehdr, e_shoff);
+	sections->size = FIELD(bytes, bytes, wide, Ehdr, e_shentsize);
+	sections->count = FIELD(bytes, bytes, wide, Ehdr, e_shnum);
+	char number[24];
+	const char *name = machine_name(bytes);
+	join(head->machine, sizeof head->machine, name ? name : "ELF machine ", name ? "" : decimal(number, machine_of(bytes)),
+	     (char *)NULL);
+	return 0;
+}
+
+static uint64_t sum(uint64_t left, uint64_t right)
+{
+	uint64_t result;
+	return __builtin_add_overflow(left, right, &result) ? UINT64_MAX : result;
+}
+
+/* The end of the ELF file itself as the runtimes compute it; 0 when it has no sections to tell. */
+static int end_of_program(struct source *source, const uint8_t *start, const struct sections *sections, uint64_t *end, struct fault *fault)
+{
+	size_t least = sections->wide ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr);
+	*end = 0;
+	if (!sections->at || !sections->count || sections->size < least)
+		return 0;
+	const uint8_t *row = source_read(source, sum(sections->at, sections->size * (sections->count - 1)), least, fault);
+	if (!row)
+		return -1;
+	*end = sum(sections->at, sections->size * sections->count);
+	if (FIELD(start, row, sections->wide, Shdr, sh_type) == SHT_NOBITS)
+		return 0;
+	uint64_t last = sum(FIELD(start, row, sections->wide, Shdr, sh_offset), FIELD(start, row, sections->wide, Shdr, sh_size));
+	*end = last > *end ? last : *end;
+	return 0;
+}
+
+/* ISO 9660, as type-1 AppImages have it: a volume descriptor's magic. The program lies in the file system's unused start. */
+static bool is_iso(const struct source *source)
+{
+	static const uint16_t places[] = {32769, 34817, 36865};
+	char magic[5];
+	for (size_t i = 0; i < COUNT(places); i++)
+		if (read_at(source->fd, magic, sizeof magic, places[i]) == 0 && memcmp(magic, "CD001", sizeof magic) == 0)
+			return true;
+	return false;
+}
+
+static int refuse(const struct source *source, const uint8_t *magic, uint64_t payload, struct fault *fault)
+{
+	char number[24];
+	if (is_iso(source))
+		return BAD_IMAGE(fault, "is a type-1 AppImage (ISO 9660), which tmprun cannot read yet; get a newer release of it");
+	if (magic && memcmp(magic, "DWARFS", MAGIC_SIZE) == 0)
+		return BAD_IMAGE(fault, "its payload is DwarFS, which tmprun cannot read; get an AppImage with squashfs");
+	if (payload > source->size)
+		return BAD_IMAGE(fault, "is cut short: the program at its start says that it has ", decimal(number, payload),
+				 " bytes; download it again");
+	return BAD_IMAGE(fault, "is a program without an AppImage's payload; start it without tmprun");
+}
+
+int head_read(struct head *head, struct source *source, struct fault *fault)
+{
+	const uint8_t *start, *magic = NULL;
+	struct sections sections = {0};
+	if (read_start(source, head, &start, &sections, fault) < 0 || end_of_program(source, start, &sections, &head->payload, fault) < 0)
+		return -1;
+	bool there = head->payload > 0 && source->size >= MAGIC_SIZE && head->payload <= source->size - MAGIC_SIZE;
+	if (there && !(magic = source_read(source, head->payload, MAGIC_SIZE, fault)))
+		return -1;
+	return magic && memcmp(magic, "hsqs", 4) == 0 ? 0 : refuse(source, magic, head->payload, fault);
+}
+
+int head_check_machine(const struct head *head, struct fault *fault)
+{
+	char emulator[80];
+	struct utsname here;
+	uname(&here);
+	if (machine_runs(head->machine, here.machine))
+		return 0;
+	/* Two names for one. */
+	const char *name = strcmp(head->machine, "armhf") == 0 ? "arm" : head->machine;
+	join(emulator, sizeof emulator, "/proc/sys/fs/binfmt_misc/qemu-", name, (char *)NULL);
+	if (access(emulator, F_OK) == 0)
+		return 0;
+	return BAD_IMAGE(fault, "is made for ", head->machine, ", and this machine is ", here.machine, "; get the release for ",
+			 here.machine);
+}

@@ -1,0 +1,25 @@
+/* An AppImage that nobody knows yet, from its first byte to an index. */
+#ifndef TMPRUN_FOREIGN_READ_H
+#define TMPRUN_FOREIGN_READ_H
+
+#include "foreign/head.h"
+#include "image/image.h"
+#include "squashfs/squashfs.h"
+
+/* Read and hash the whole open image, and load its index. The image is what it was at the first look when this returns 0. */
+int read_foreign(struct image *image, struct fault *fault);
+
+/* Its parts. */
+struct reading {
+	struct source source; /* of the open image */
+	struct head head;
+	struct table table;
+};
+
+/* The head and the tables: what can be known of the image without reading all of it. */
+int reading_begin(struct reading *reading, const struct image *image, struct fault *fault);
+/* The digests, and the index. */
+int reading_finish(struct reading *reading, struct image *image, struct fault *fault);
+void reading_free(struct reading *reading);
+
+#endif

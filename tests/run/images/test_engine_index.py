@@ -1,0 +1,200 @@
+"""`tmprun @index`: the engine makes the same index as Python, byte by byte, and the tree is unsquashfs's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from kit.engine_index import CODECS, engine_says, python_says
+from kit.foreign_images import head, mksquashfs, run, sample_tree, tree_of, unsquash, write_image
+from kit.harness import Harness
+from kit.real_images import REAL, Real, name_of, present
+from kit.trees import snapshot
+
+from tmprun.index.decode import decode
+from tmprun.index.nodes import Index
+from tmprun.index.rules import HOLE
+
+FRAGMENTS = {"fragments": [], "none": ["-no-fragments"], "always": ["-always-use-fragments"]}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Duplicates, sparse files, hard links, empty files, long names, names that are no UTF-8, deep paths."""
+    top = sample_tree(tmp_path_factory.mktemp("sample") / "tree")
+    deep = top / "deep"
+    for number in range(200):
+        deep = deep / f"level {number}"
+    deep.mkdir(parents=True)
+    (deep / "bottom").write_bytes(b"far down")
+    return top
+
+
+def same(door: Path, image: Path) -> Index:
+    """The index, which both readers agree on."""
+    table = engine_says(image, door)
+    assert isinstance(table, bytes), table
+    assert table == python_says(image)
+    return decode(table)
+
+
+@pytest.mark.parametrize("fragments", FRAGMENTS)
+@pytest.mark.parametrize("block", ["4K", "128K", "1M"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_same_index_and_same_tree(
+    door: Path, sample: Path, tmp_path: Path, codec: str, block: str, fragments: str
+) -> None:
+    squashfs = tmp_path / "squashfs"
+    options = ["-comp", codec, "-b", block, *FRAGMENTS[fragments]]
+    image = write_image(tmp_path / "image", mksquashfs(sample, squashfs, *options))
+    wanted = snapshot(unsquash(squashfs, tmp_path / "wanted"))
+    assert wanted
+    assert tree_of(image, same(door, image)) == wanted
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-noI", "-noD", "-noF"],
+        ["-noD"],
+        ["-noF"],
+        ["-noI"],
+        ["-no-duplicates"],
+        ["-no-exports", "-no-xattrs"],
+        ["-nopad"],
+        ["-no-hardlinks"],
+        ["-no-tailends"],
+    ],
+    ids=" ".join,
+)
+def test_options_of_mksquashfs(door: Path, sample: Path, tmp_path: Path, codec: str, options: list[str]) -> None:
+    same(door, write_image(tmp_path / "image", mksquashfs(sample, tmp_path / "squashfs", "-comp", codec, *options)))
+
+
+def test_appended_image(door: Path, sample: Path, tmp_path: Path) -> None:
+    squashfs = tmp_path / "squashfs"
+    mksquashfs(sample, squashfs)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "new").write_bytes(b"new file")
+    run("mksquashfs", tmp_path / "more", squashfs, "-quiet", "-no-progress", "-root-becomes", "old")
+    same(door, write_image(tmp_path / "image", squashfs.read_bytes()))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_70000_files(door: Path, tmp_path: Path, codec: str) -> None:
+    source = tmp_path / "source"
+    for directory in range(350):
+        (source / f"directory {directory}").mkdir(parents=True)
+        for number in range(200):
+            (source / f"directory {directory}" / f"file {number} of {directory}").write_bytes(b"%d" % (number % 7))
+    index = same(door, write_image(tmp_path / "image", mksquashfs(source, tmp_path / "squashfs", "-comp", codec)))
+    assert len(index.nodes) == 1 + 350 + 70_000
+
+
+def test_a_file_of_5_gigabytes_mostly_holes(door: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with open(source / "large", "wb") as file:
+        file.write(b"start")
+        file.seek(3 << 30)
+        file.write(b"middle")
+        file.truncate(5 << 30)
+    index = same(door, write_image(tmp_path / "image", mksquashfs(source, tmp_path / "squashfs", "-b", "1M")))
+    (node,) = [node for node in index.nodes if node.name == b"large"]
+    assert node.size == 5 << 30
+    assert [frame == HOLE for frame, _, _ in node.segments] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("image", [image for image in REAL if image.codec in ("zlib", "zstd")], ids=name_of)
+def test_real_image(door: Path, image: Real) -> None:
+    same(door, present(image.path))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "tar xf $1", "echo tar", "# tar", "x=1 file -b y", "exec grep -r x .", "grep -x r", "echo a; 'ta'r", "file",
+        "file -x",
+        "if grep --recursive x; then y; fi", "find . -exec rgrep x {} +", "the file is here", "cat x | /usr/bin/tar t",
+        "grep x | grep -R y", "wine", "\t # tar\r\ntar", "nice -n 5 tar", "sudo env A=b tar", "[file /x]", "/tar/",
+        "xargs",
+    ],
+)  # fmt: skip
+def test_who_opens_without_waiting(door: Path, tmp_path: Path, script: str) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "run.sh").write_text(f"#!/bin/sh\n{script}\n")
+    same(door, write_image(tmp_path / "image", mksquashfs(source, tmp_path / "squashfs")))
+
+
+@pytest.mark.parametrize(
+    ("files", "at_once"),
+    [
+        ({"a/setup.EXE": b"MZ..."}, True),
+        ({"a/setup.EXE": b"no program"}, False),
+        ({"site-packages/x/setup.exe": b"MZ..."}, False),
+        ({"setup.dll": b"MZ...", "b/libcoreclr.so": b""}, False),
+        ({"bin/wineserver": b""}, False),
+    ],
+    ids=str,
+)
+def test_windows_programs(door: Path, tmp_path: Path, files: dict[str, bytes], at_once: bool) -> None:
+    for name, content in files.items():
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_bytes(content)
+    index = same(door, write_image(tmp_path / "image", mksquashfs(tmp_path / "source", tmp_path / "squashfs")))
+    assert index.at_once == at_once
+
+
+def test_a_program_that_does_not_wait(door: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "wineserver").symlink_to("nowhere")
+    image = write_image(tmp_path / "image", mksquashfs(tmp_path / "source", tmp_path / "squashfs"))
+    assert same(door, image).at_once
+
+
+def test_an_open_image(harness: Harness, sample: Path, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "image", mksquashfs(sample, tmp_path / "squashfs"))
+    fd = os.open(image, os.O_RDONLY)
+    try:
+        done = harness.run(harness.door, "@index", "--image-fd", str(fd), "whatever", pass_fds=[fd])
+    finally:
+        os.close(fd)
+    assert done.stdout == engine_says(image, harness.door)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"x", b"#!/bin/sh\necho a script, and no image\n" * 9, b"\x7fELF", head()[:18], head()[:40],
+        b"\x7fELF" + bytes([9, 1]) + head()[6:] + b"hsqs" + bytes(200), head()[:2000], head(), head() + b"hsq",
+        head(size=3000, last=(1, 3000, 1 << 40)) + b"hsqs" + bytes(200), head() + b"DWARFS\2\5" + bytes(100),
+        head(bits=32, size=3000, last=(8, 2000, 1 << 20)) + b"hsqs" + bytes(200),
+        head(bits=32, big=True, size=3000, last=(1, 3000, 777)) + bytes(777) + b"hsqs" + bytes(200),
+    ],
+)  # fmt: skip
+def test_what_is_no_image_is_refused_in_the_same_words(door: Path, tmp_path: Path, content: bytes) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(content)
+    assert isinstance(engine_says(image, door), str)
+    assert engine_says(image, door) == python_says(image)
+
+
+def test_type_1_images_are_refused_in_the_same_words(door: Path, type_1_images: list[Path]) -> None:
+    for image in type_1_images:
+        assert engine_says(image, door) == python_says(image)
+
+
+def test_an_image_that_changes_while_it_is_hashed(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "noise").write_bytes(os.urandom(60_000_000))
+    image = write_image(tmp_path / "image", mksquashfs(tmp_path / "source", tmp_path / "squashfs"))
+    started = harness.start(harness.door, "@index", image)
+    with image.open("r+b", buffering=0) as file:
+        while started.poll() is None:
+            file.seek(5_000_000)
+            file.write(b"other bytes")
+    result = harness.finish(started)
+    assert result.status == 126 and b"changed while it was read" in result.stderr, str(result)
