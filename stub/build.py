@@ -72,9 +72,11 @@ DOOR_ALONE = {
         "lib/x86/cpu_features", "lib/arm/cpu_features",
     ],
     "lz4": ["lz4"],
-    "pylzma": ["LzmaDec", "Lzma2Dec", "Bra", "Bra86", "BraIA64"],
+    "pylzma": ["LzmaDec", "Lzma2Dec", "Bra", "Bra86"],
 }  # fmt: skip
 DOOR_ALONE_FLAGS = ["-w", "-DNDEBUG"]
+# They load words from where they are, aligned or not, on machines that can.
+UNALIGNED = {"Bra", "Bra86"}
 # All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
 FAST_LEVELS = {"zstd_decompress_block": ["-O3"], "huf_decompress": ["-O3"]}
@@ -377,7 +379,8 @@ def _compile(tools: Toolchain, identity: bytes, unit: Unit) -> Path:
     level = unit.levels.get(unit.source.stem, ["-Os"])
     if "ziglang" in tools.compiler:
         level = [flag for flag in level if flag.startswith("-O")]
-    command = [*tools.compiler, *unit.flags, *level, *tools.flags, "-c", str(unit.source.relative_to(ROOT))]
+    last = ["-fno-sanitize=alignment"] if unit.source.stem in UNALIGNED else []
+    command = [*tools.compiler, *unit.flags, *level, *tools.flags, *last, "-c", str(unit.source.relative_to(ROOT))]
     key = hashlib.sha256(identity + repr((command, unit.context)).encode() + unit.source.read_bytes()).hexdigest()
     target = BUILD / "objects" / tools.name / f"{unit.source.stem}-{key[:16]}.o"
     if not target.exists():

@@ -70,24 +70,29 @@ static _Noreturn void leave(struct filler *filler, bool with_entry)
 
 static void order_frames(struct filler *filler)
 {
-	const struct plan *plan = &filler->gate->plan;
+	const struct gate *gate = filler->gate;
+	const struct segment *segments = filler->index->segments;
 	uint32_t frames = filler->index->head->frames;
-	CLEANUP(free_pointer) uint8_t *queued = calloc(frames ? frames : 1, 1);
-	if (!queued)
+	CLEANUP(free_pointer) uint8_t *waits = calloc(frames ? frames : 1, 1);
+	if (!waits)
 		return;
+	/* What lies in a frame of nothing but files that were made up front is written. */
+	for (uint32_t s = 0; s < filler->index->head->segments; s++)
+		if (segments[s].frame != HOLE && !gate->up_front[gate->plan.owner[s]])
+			waits[segments[s].frame] = 1;
 	for (uint32_t i = 0; i < filler->hot_count; i++) {
 		const struct node *node = &filler->index->nodes[filler->hot[i]];
 		for (uint32_t s = node->a; s < node->a + node->b; s++) {
-			uint32_t f = filler->index->segments[s].frame;
-			if (f == HOLE || queued[f])
+			uint32_t f = segments[s].frame;
+			if (f == HOLE || !waits[f])
 				continue;
-			queued[f] = 1;
+			waits[f] = 0;
 			filler->order[filler->order_count++] = f;
 		}
 	}
 	filler->hot_frames = filler->next_cold = filler->order_count;
 	for (uint32_t f = 0; f < frames; f++)
-		if (!queued[f] && plan->first_use[f] < plan->first_use[f + 1])
+		if (waits[f])
 			filler->order[filler->order_count++] = f;
 }
 

@@ -24,9 +24,12 @@ enum {
 	INTERPRETERS_MAX = 8,
 };
 
-/* Bundles have the first three; the others occur in images that are no bundles. */
-enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODEC_XZ, CODEC_LZ4, CODEC_LZO, CODECS };
-enum { CODECS_OF_BUNDLES = CODEC_ZLIB + 1 };
+/* Bundles have the first three, and so has the stub; the others occur in images that are no bundles. */
+#ifdef TMPRUN_SMALL
+enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODECS, CODECS_OF_BUNDLES = CODECS };
+#else
+enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODEC_XZ, CODEC_LZ4, CODEC_LZO, CODECS, CODECS_OF_BUNDLES = CODEC_XZ };
+#endif
 enum node_type { NODE_DIRECTORY, NODE_FILE, NODE_SYMLINK, NODE_HARD_LINK };
 enum { NODE_FIRST = 1, INDEX_FOREIGN = 1, INDEX_AT_ONCE = 2, INDEX_UNHASHED = 4 };
 enum fixup_kind { FIXUP_INTERPRETER, FIXUP_ELF, FIXUP_SCRIPT };
