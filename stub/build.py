@@ -62,13 +62,25 @@ ZSTD_SMALL = [
 ZIG_SMALL = ["-Os", "-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-DDYNAMIC_BMI2=0"]
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
-# What it finds out about pointers saves 1.5 KB; comparing instead of jumping through tables, a quarter of one.
-GCC_SMALL = ["-fipa-pta", "-fno-jump-tables"]
-DEFLATE_FLAGS = ["-w", "-DNDEBUG"]
+# What it finds out about pointers saves 1.5 KB; comparing instead of jumping through tables, a quarter of one; sharing
+# the bytes of equal constants, half of one (nobody compares their addresses).
+GCC_SMALL = ["-fipa-pta", "-fno-jump-tables", "-fmerge-all-constants"]
+# What the front door alone has of other libraries, by the sdist that carries them.
+DOOR_ALONE = {
+    "deflate": [
+        "lib/deflate_decompress", "lib/zlib_decompress", "lib/adler32", "lib/crc32", "lib/utils",
+        "lib/x86/cpu_features", "lib/arm/cpu_features",
+    ],
+    "lz4": ["lz4"],
+    "pylzma": ["LzmaDec", "Lzma2Dec", "Bra", "Bra86"],
+}  # fmt: skip
+DOOR_ALONE_FLAGS = ["-w", "-DNDEBUG"]
+# They load words from where they are, aligned or not, on machines that can.
+UNALIGNED = {"Bra", "Bra86"}
 # All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
 FAST_LEVELS = {"zstd_decompress_block": ["-O3"], "huf_decompress": ["-O3"]}
-_FAST = ("deflate_decompress", "adler32", "sha256")
+_FAST = ("deflate_decompress", "adler32", "crc32", "sha256", "LzmaDec", "Bra", "Bra86", "lz4", "lzo")
 # Whoever starts an image with many files for the first time waits for these.
 _READER = ("blocks", "encode", "items", "metadata", "numbers", "order", "strings")
 LEVELS = {name: ["-O2"] for name in (*_FAST, *_READER)}
@@ -166,7 +178,7 @@ def build_requires(machines: Iterable[str]) -> list[str]:
 
 def pinned() -> list[Source]:
     """What stub/sources.txt pins."""
-    members = {"zstd": "zstd/lib", "deflate": "libdeflate"}
+    members = {"zstd": "zstd/lib", "deflate": "libdeflate", "lz4": "lz4libs", "pylzma": "src/sdk/C"}
     line = re.compile(r"^(\S+)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
     found = line.findall((ROOT / "stub" / "sources.txt").read_text())
     return [Source(name, version, sha256, members[name]) for name, version, sha256 in found]
@@ -310,11 +322,12 @@ def sanitizer() -> Toolchain:
 
 def _units() -> dict[str, list[Unit]]:
     """All there is to compile: what belongs to the `stub` alone, to the front door (`tmprun`) alone, and to `both`."""
-    zstd, deflate = (_unpack(source) for source in fetch())
+    folders = {source.name: _unpack(source) for source in fetch()}
+    zstd = folders["zstd"]
     headers = hashlib.sha256()
     for header in sorted((ROOT / "stub").rglob("*.h")):
         headers.update(header.read_bytes())
-    include = [f"-isystem{folder.relative_to(ROOT)}" for folder in (zstd, deflate)]
+    include = [f"-isystem{folder.relative_to(ROOT)}" for folder in folders.values()]
     own = [*OWN_FLAGS, "-Istub", *include, f'-DTMPRUN_VERSION="{_version()}"']
     help_pages()
     units = {
@@ -325,8 +338,9 @@ def _units() -> dict[str, list[Unit]]:
         bmi2 = [] if file.stem in ZSTD_WITH_BMI2 else ["-DDYNAMIC_BMI2=0"]
         units["stub"].append(Unit(file, ZSTD_FLAGS + ZSTD_SMALL + bmi2, zstd.name, SMALL_LEVELS))
         units["tmprun"].append(Unit(file, ZSTD_FLAGS, zstd.name, FAST_LEVELS))
-    for name in ("deflate_decompress", "zlib_decompress", "adler32", "utils", "x86/cpu_features", "arm/cpu_features"):
-        units["tmprun"].append(Unit(deflate / "lib" / f"{name}.c", DEFLATE_FLAGS, deflate.name))
+    for name, stems in DOOR_ALONE.items():
+        files = [folders[name] / f"{stem}.c" for stem in stems]
+        units["tmprun"] += [Unit(file, DOOR_ALONE_FLAGS, folders[name].name) for file in files]
     return units
 
 
@@ -365,7 +379,8 @@ def _compile(tools: Toolchain, identity: bytes, unit: Unit) -> Path:
     level = unit.levels.get(unit.source.stem, ["-Os"])
     if "ziglang" in tools.compiler:
         level = [flag for flag in level if flag.startswith("-O")]
-    command = [*tools.compiler, *unit.flags, *level, *tools.flags, "-c", str(unit.source.relative_to(ROOT))]
+    last = ["-fno-sanitize=alignment"] if unit.source.stem in UNALIGNED else []
+    command = [*tools.compiler, *unit.flags, *level, *tools.flags, *last, "-c", str(unit.source.relative_to(ROOT))]
     key = hashlib.sha256(identity + repr((command, unit.context)).encode() + unit.source.read_bytes()).hexdigest()
     target = BUILD / "objects" / tools.name / f"{unit.source.stem}-{key[:16]}.o"
     if not target.exists():

@@ -133,6 +133,13 @@ void absolute_path(const char *path, char *out, size_t size)
 		join(out, size, path, (char *)NULL);
 }
 
+bool is_named(int dir, const char *name, int fd)
+{
+	struct stat opened, named;
+	return fstat(fd, &opened) == 0 && fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && opened.st_ino == named.st_ino &&
+	       opened.st_dev == named.st_dev;
+}
+
 int open_or_make(int dir, const char *name)
 {
 	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)

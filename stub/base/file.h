@@ -2,6 +2,7 @@
 #ifndef TMPRUN_BASE_FILE_H
 #define TMPRUN_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +32,9 @@ struct listing {
 	char bytes[2048] __attribute__((aligned(8)));
 };
 const char *listing_next(struct listing *listing);
+
+/* Whether `name` in `dir` is what is open as `fd`. */
+bool is_named(int dir, const char *name, int fd);
 
 /* Open directory `name` in `dir`, made with 0700 when missing. */
 int open_or_make(int dir, const char *name);

@@ -3,7 +3,10 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 void *zeroed(size_t count, size_t size)
 {
@@ -13,6 +16,11 @@ void *zeroed(size_t count, size_t size)
 void free_pointer(void *pointer_to_pointer)
 {
 	free(*(void **)pointer_to_pointer);
+}
+
+int set_limit(int resource, const struct rlimit *limit)
+{
+	return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
 }
 
 uint64_t now_us(void)

@@ -14,6 +14,10 @@ void free_pointer(void *pointer_to_pointer);
 /* Zeroed room for `count` things, also for none; NULL when there is no memory. */
 void *zeroed(size_t count, size_t size);
 
+/* A limit of ours, as setrlimit(2) has it: 0, or -1 with errno. (The C library's wants all threads to stop, and is large.) */
+struct rlimit;
+int set_limit(int resource, const struct rlimit *limit);
+
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t now_us(void);
 

@@ -74,11 +74,11 @@ uint64_t parse_decimal(const char *text)
 	return value;
 }
 
-bool contains(const char *bytes, size_t size, const char *text)
+const char *find_text(const char *bytes, size_t size, const char *text)
 {
 	size_t length = strlen(text);
 	for (size_t at = 0; at + length <= size; at++)
 		if (bytes[at] == text[0] && memcmp(bytes + at, text, length) == 0)
-			return true;
-	return false;
+			return bytes + at;
+	return NULL;
 }

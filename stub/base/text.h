@@ -21,7 +21,7 @@ void hex_bytes(char *out, const uint8_t *bytes, size_t count);
 /* The decimal number at the start of `text`, UINT64_MAX when there is none or it is too large. */
 uint64_t parse_decimal(const char *text);
 
-/* Whether `text` stands somewhere in the `size` bytes. */
-bool contains(const char *bytes, size_t size, const char *text);
+/* Where `text` stands first in the `size` bytes, or NULL. (The C library's strstr is large.) */
+const char *find_text(const char *bytes, size_t size, const char *text);
 
 #endif

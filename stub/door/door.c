@@ -36,7 +36,7 @@ static int with_image(struct request *request, char **argv, int argc, int at, in
 /* What came through an exec must not reach the app. */
 static void keep_from_app(const struct request *request)
 {
-	const int given[] = {request->image_fd, request->index_fd, request->frames_fd};
+	const int given[] = {request->image_fd, request->index_fd};
 	for (size_t i = 0; i < COUNT(given); i++)
 		if (given[i] >= 0)
 			fcntl(given[i], F_SETFD, FD_CLOEXEC);

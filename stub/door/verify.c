@@ -2,6 +2,7 @@
 #include "door/verify.h"
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "door/verify_retarget.h"
@@ -10,7 +11,6 @@
 #include "tree/retarget.h"
 #include "tree/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -26,28 +26,41 @@ struct verify {
 	atomic_int differences;
 };
 
-static void differs(struct verify *verify, uint32_t number, const char *how)
+/* Of what is in `directory`, a path from the tree's root with a slash at its end: one line, whatever the name. */
+static void tell(const char *directory, const char *name, const char *how)
 {
-	char line[MAX_PATH + 64], path[MAX_PATH + 1];
-	atomic_fetch_add(&verify->differences, 1);
-	if (verify->silent)
-		return;
-	index_path(verify->tree.index, number, path);
-	join(line, sizeof line, path, ": ", how, "\n", (char *)NULL);
+	char path[MAX_PATH + MAX_NAME + 2], line[4 * sizeof path + 64];
+	join(path, sizeof path, directory, name, (char *)NULL);
+	printable(line, 4 * sizeof path, path);
+	join(line + strlen(line), 64, ": ", how, "\n", (char *)NULL);
 	if (write(STDOUT_FILENO, line, strlen(line)) < 0)
 		return; /* the count still says it */
 }
 
-static uint32_t count_entries(int directory)
+static void differs(struct verify *verify, uint32_t number, const char *how)
 {
-	uint32_t count = 0;
-	int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *listing = again < 0 ? NULL : fdopendir(again);
-	while (listing && readdir(listing))
-		count++;
-	if (listing)
-		closedir(listing);
-	return count < 2 ? 0 : count - 2; /* . and .. */
+	char path[MAX_PATH + 1];
+	atomic_fetch_add(&verify->differences, 1);
+	if (verify->silent)
+		return;
+	index_path(verify->tree.index, number, path);
+	tell("", path, how);
+}
+
+/* What the app, or somebody else, has put there. That harms nothing that the image brought. */
+static void tell_added(const struct verify *verify, uint32_t directory, int fd)
+{
+	char path[MAX_PATH + 2] = "";
+	const struct index *index = verify->tree.index;
+	CLEANUP(close_fd) int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listing listing = {.fd = again};
+	if (directory) {
+		index_path(index, directory, path);
+		join(path + strlen(path), 2, "/", (char *)NULL);
+	}
+	for (const char *name; again >= 0 && (name = listing_next(&listing));)
+		if (!index_child(index, directory, name, strlen(name)))
+			tell(path, name, "added");
 }
 
 static void check_directory(struct verify *verify, struct place *place, uint32_t number)
@@ -58,10 +71,10 @@ static void check_directory(struct verify *verify, struct place *place, uint32_t
 	int fd = tree_go(&verify->tree, place, number, &ignored);
 	if (fd < 0 || fstat(fd, &stat) < 0)
 		differs(verify, number, "missing");
-	else if (count_entries(fd) != node->b)
-		differs(verify, number, "entries were added or removed");
-	else if ((stat.st_mode & 07777) != ((node->mode & 0555u) | 0500u))
+	else if ((stat.st_mode & 07777) != tree_mode(&verify->tree, node))
 		differs(verify, number, "other mode");
+	if (fd >= 0 && !verify->silent)
+		tell_added(verify, number, fd);
 }
 
 static const char *compare_symlink(const struct verify *verify, uint32_t number, int above, const char *name)
@@ -83,7 +96,8 @@ static const char *compare_file(const struct verify *verify, const struct node *
 		return "no file any more";
 	if ((uint64_t)stat->st_size != node->size && (uint64_t)stat->st_size != retargeted_size(&verify->retarget, number))
 		return "other size";
-	if ((stat->st_mode & 07777) != ((node->mode & 0555u) | 0400u))
+	mode_t mode = tree_mode(&verify->tree, node);
+	if ((stat->st_mode & 07777) != mode && !(node->flags & NODE_FIRST && (stat->st_mode & 07777) == (mode & NO_WRITE)))
 		return "other mode";
 	return stat->st_mtim.tv_sec == node->mtime ? NULL : "other time";
 }

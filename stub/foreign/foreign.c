@@ -5,8 +5,11 @@
 #include "foreign/deflate.h"
 #include "foreign/digests.h"
 #include "foreign/known.h"
+#include "foreign/lz4.h"
+#include "foreign/lzo.h"
 #include "foreign/python.h"
 #include "foreign/read.h"
+#include "foreign/xz.h"
 #include "image/codec.h"
 #include "image/index.h"
 
@@ -28,8 +31,6 @@ static int read_and_keep(const struct request *request, struct image *image, str
 		return -1;
 	if (strcmp(request->verb, "run") == 0 && head_check_machine(&reading.head, fault) < 0)
 		return -1;
-	if (reading_is_for_python(&reading))
-		return python_import(request, image, fault);
 	if (!load_as_copy(&reading, image, &request->environment)) {
 		if (reading_finish(&reading, image, fault) < 0)
 			return -1;
@@ -53,4 +54,7 @@ int foreign_load(const struct request *request, struct image *image, struct faul
 void foreign_codecs(void)
 {
 	codec_add(CODEC_ZLIB, &deflate_decoder);
+	codec_add(CODEC_XZ, &xz_decoder);
+	codec_add(CODEC_LZ4, &lz4_decoder);
+	codec_add(CODEC_LZO, &lzo_decoder);
 }

@@ -32,51 +32,38 @@ static int open_cache(const struct environment *environment, bool make)
 static bool look_up(int cache, const struct image *image, char name[KNOWN_NAME])
 {
 	char identity[IDENTITY_SIZE];
-	image_identity(&image->known_as, identity);
+	image_identity(&image->stat, identity);
 	ssize_t length = layout_read_known(cache, identity, name, KNOWN_NAME - 1);
 	if (length <= DIGEST || strspn(name, "0123456789abcdef") != DIGEST)
 		return false;
 	name[length] = '\0';
-	return strcmp(name + DIGEST, ".index") == 0 || strcmp(name + DIGEST, ".bundle") == 0;
+	return strcmp(name + DIGEST, ".index") == 0;
 }
 
-/* Open what the disk cache has about the image: its descriptor, and whether that is an index or a bundle; or -1. */
-static int open_known(const struct image *image, const struct environment *environment, bool *is_index)
+/* Open the index that the disk cache has of the image; or -1. */
+static int open_known(const struct image *image, const struct environment *environment)
 {
 	char name[KNOWN_NAME];
 	CLEANUP(close_fd) int cache = open_cache(environment, false);
 	if (cache < 0 || !look_up(cache, image, name))
 		return -1;
-	*is_index = strcmp(name + DIGEST, ".index") == 0;
 	return layout_open_image(cache, name);
 }
 
-/* What the cache has may be stale, damaged or of another version: then it is made anew. */
+/* Owns the descriptor. What the cache has may be stale, damaged or of another version: then it is made anew. */
 static bool load_index(struct image *image, int known)
 {
 	struct fault reason = {0};
 	CLEANUP(close_fd) int fd = known;
-	if (image_load_index(image, fd, &reason) == 0)
+	if (fd >= 0 && image_load_index(image, fd, &reason) == 0)
 		return true;
 	index_free(&image->index);
 	return false;
 }
 
-static bool load_bundle(struct image *image, int known)
-{
-	struct fault reason = {0};
-	CLEANUP(image_close) struct image bundle = IMAGE_CLOSED;
-	if (image_take(&bundle, known, &reason) < 0 || image_load_bundle(&bundle, &reason) != 1)
-		return false;
-	image_transcoded(image, &bundle);
-	return true;
-}
-
 bool known_load(struct image *image, const struct environment *environment)
 {
-	bool is_index = false;
-	int known = open_known(image, environment, &is_index);
-	return known >= 0 && (is_index ? load_index(image, known) : load_bundle(image, known));
+	return load_index(image, open_known(image, environment));
 }
 
 /* An identity is DEV-INO-SIZE-MTIME-CTIME. */
@@ -115,8 +102,7 @@ bool known_load_digest(struct image *image, const uint8_t digest[SHA256_SIZE], c
 	char name[KNOWN_NAME];
 	index_of(digest, name);
 	CLEANUP(close_fd) int cache = open_cache(environment, false);
-	int known = cache < 0 ? -1 : layout_open_image(cache, name);
-	if (known < 0 || !load_index(image, known))
+	if (cache < 0 || !load_index(image, layout_open_image(cache, name)))
 		return false;
 	if (memcmp(image->index.head->image_sha256, digest, SHA256_SIZE) == 0)
 		return true;
@@ -171,7 +157,7 @@ void known_remember(const struct image *image, const struct environment *environ
 	CLEANUP(close_fd) int shelf = cache < 0 ? -1 : layout_open_known(cache);
 	if (shelf < 0)
 		return;
-	image_identity(&image->known_as, identity);
+	image_identity(&image->stat, identity);
 	index_of(image->index.head->image_sha256, name);
 	if (symlinkat(name, shelf, identity) == 0 || errno != EEXIST || (look_up(cache, image, before) && strcmp(before, name) == 0))
 		return;

@@ -8,7 +8,7 @@
 #include "base/environment.h"
 #include "image/image.h"
 
-/* Load the open image's index from there, or open the bundle that it was made into in its place; false when nothing is known. */
+/* Load the open image's index from there; false when nothing is known. */
 bool known_load(struct image *image, const struct environment *environment);
 
 /* Whether an image of this size is known, and this file not: then it may be a copy of it. */

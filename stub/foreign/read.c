@@ -7,26 +7,12 @@
 #include "foreign/impatient.h"
 #include "image/index_load.h"
 
-#include "squashfs/superblock.h"
-
 #include <stdlib.h>
-
-/* What squashfs calls them. */
-enum { LZO = 3, XZ = 4, LZ4 = 5 };
 
 int reading_begin(struct reading *reading, const struct image *image, struct fault *fault)
 {
 	*reading = (struct reading){.source = {.fd = image->fd, .size = image->size}};
 	return head_read(&reading->head, &reading->source, fault);
-}
-
-bool reading_is_for_python(const struct reading *reading)
-{
-	struct superblock super;
-	struct fault ignored = {0};
-	if (source_peek(&reading->source, reading->head.payload, &super, sizeof super, &ignored) < 0)
-		return false;
-	return super.compression == LZO || super.compression == XZ || super.compression == LZ4;
 }
 
 void reading_free(struct reading *reading)

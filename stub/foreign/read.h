@@ -2,8 +2,6 @@
 #ifndef TMPRUN_FOREIGN_READ_H
 #define TMPRUN_FOREIGN_READ_H
 
-#include <stdbool.h>
-
 #include "foreign/head.h"
 #include "image/image.h"
 #include "squashfs/squashfs.h"
@@ -20,8 +18,6 @@ struct reading {
 
 /* The head: whether it is an image at all, and for which machine. */
 int reading_begin(struct reading *reading, const struct image *image, struct fault *fault);
-/* Whether it is compressed with something that this program does not decode, and Python does. */
-bool reading_is_for_python(const struct reading *reading);
 /* The tables, the digests, the index. */
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault);
 void reading_free(struct reading *reading);

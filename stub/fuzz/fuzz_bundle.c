@@ -27,7 +27,7 @@ static void read_frames(const struct image *image)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct fault fault = {0};
-	struct image image = {.fd = memfd_create("bundle", MFD_CLOEXEC), .named = -1, .size = size};
+	struct image image = {.fd = memfd_create("bundle", MFD_CLOEXEC), .size = size};
 	if (image.fd < 0 || write(image.fd, bytes, size) != (ssize_t)size)
 		abort();
 	if (image_load_bundle(&image, &fault) == 1)

@@ -8,6 +8,9 @@
 #include "foreign/fixups.h"
 #include "foreign/head.h"
 #include "foreign/impatient.h"
+#include "foreign/lz4.h"
+#include "foreign/lzo.h"
+#include "foreign/xz.h"
 #include "image/index_load.h"
 #include "squashfs/squashfs.h"
 
@@ -56,6 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (fd < 0) {
 		fd = memfd_create("squashfs", 0);
 		codec_add(CODEC_ZLIB, &deflate_decoder);
+		codec_add(CODEC_XZ, &xz_decoder);
+		codec_add(CODEC_LZ4, &lz4_decoder);
+		codec_add(CODEC_LZO, &lzo_decoder);
 	}
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, bytes, size, 0) != (ssize_t)size)
 		return 0;

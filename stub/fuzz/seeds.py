@@ -2,8 +2,11 @@
 
 fuzz_frames: a bundle's index, its size before it, and the bytes that its frames lie in. fuzz_squashfs: small file
 systems, those of the tests' forge, whose tables are not compressed, and where there is mksquashfs some of its own.
+fuzz_codecs: blocks of each codec that the front door alone decodes, the codec and the room for the plain bytes before
+them.
 """
 
+import lzma
 import os
 import shutil
 import subprocess
@@ -11,12 +14,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+import lz4.block
+from lzallright import LZOCompressor
+
 sys.path.insert(0, "tests")
 
 from kit.elf_forge import program
 from kit.squashfs_forge import DIRECTORY, SYMLINK, Entry, Forge, file_inode, symlink_inode
 
 from tmprun.bundle.footer import read_footer, read_index
+
+BCJ = (
+    lzma.FILTER_X86, lzma.FILTER_POWERPC, lzma.FILTER_IA64, lzma.FILTER_ARM, lzma.FILTER_ARMTHUMB, lzma.FILTER_SPARC,
+)  # fmt: skip
+UNIT = 17  # bytes; see fuzz_codecs.c
 
 
 def frames() -> bytes:
@@ -69,10 +80,27 @@ def with_loader() -> bytes:
     return forge.top([Entry(b"lib64", inner, 5, DIRECTORY)]).build()
 
 
+def codecs() -> dict[str, bytes]:
+    found = {}
+    code = Path(sys.executable).resolve().read_bytes()[4096:10_000]
+    for number, plain in enumerate([b"", b"x", b"text " * 50, bytes(range(256)) * 3, bytes(5000), code]):
+        blocks = [(0, lzma.compress(plain, check=check)) for check in (0, 1, 4, 10)]
+        for bcj in BCJ:
+            chain = [{"id": bcj}, {"id": lzma.FILTER_LZMA2, "preset": 1}]
+            blocks.append((0, lzma.compress(plain, check=1, filters=chain)))
+        blocks.append((1, lz4.block.compress(plain, store_size=False)))
+        blocks.append((2, bytes(LZOCompressor().compress(plain))))
+        room = (-(-len(plain) // UNIT)).to_bytes(2, "little")
+        for at, (codec, block) in enumerate(blocks):
+            found[f"{number}-{at}"] = bytes([codec]) + room + block
+    return found
+
+
 def main(out: Path) -> None:
-    seeds = {"frames": {"golden": frames()}, "squashfs": {"forged": forged(), "loader": with_loader()}}
+    squashfs = {"forged": forged(), "loader": with_loader()}
+    seeds = {"frames": {"golden": frames()}, "squashfs": squashfs, "codecs": codecs()}
     if shutil.which("mksquashfs"):
-        seeds["squashfs"] |= {codec: made(codec) for codec in ("gzip", "zstd")}
+        seeds["squashfs"] |= {codec: made(codec) for codec in ("gzip", "zstd", "xz", "lz4", "lzo")}
     for fuzzer, files in seeds.items():
         folder = out / f"seeds-fuzz_{fuzzer}"
         folder.mkdir(parents=True, exist_ok=True)

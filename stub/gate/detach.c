@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate/detach.h"
 
+#include "base/system.h"
 #include "store/users.h"
 
 #include <fcntl.h>
@@ -68,7 +69,6 @@ void leave_session(void)
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
-		/* Not setrlimit: the C library's wants all threads to stop, and is large. */
-		syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL);
+		set_limit(RLIMIT_NOFILE, &files);
 	}
 }

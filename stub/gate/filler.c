@@ -62,29 +62,37 @@ static _Noreturn void leave(struct filler *filler, bool with_entry)
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
 	guard_dismiss(filler);
+	/* Nobody needs us any more, and a processor may be idle. */
+	if (filler->gate->image->behind)
+		filler->gate->image->behind(filler->gate->image, filler->gate->trace);
 	_exit(0);
 }
 
 static void order_frames(struct filler *filler)
 {
-	const struct plan *plan = &filler->gate->plan;
+	const struct gate *gate = filler->gate;
+	const struct segment *segments = filler->index->segments;
 	uint32_t frames = filler->index->head->frames;
-	CLEANUP(free_pointer) uint8_t *queued = calloc(frames ? frames : 1, 1);
-	if (!queued)
+	CLEANUP(free_pointer) uint8_t *waits = calloc(frames ? frames : 1, 1);
+	if (!waits)
 		return;
+	/* What lies in a frame of nothing but files that were made up front is written. */
+	for (uint32_t s = 0; s < filler->index->head->segments; s++)
+		if (segments[s].frame != HOLE && !gate->up_front[gate->plan.owner[s]])
+			waits[segments[s].frame] = 1;
 	for (uint32_t i = 0; i < filler->hot_count; i++) {
 		const struct node *node = &filler->index->nodes[filler->hot[i]];
 		for (uint32_t s = node->a; s < node->a + node->b; s++) {
-			uint32_t f = filler->index->segments[s].frame;
-			if (f == HOLE || queued[f])
+			uint32_t f = segments[s].frame;
+			if (f == HOLE || !waits[f])
 				continue;
-			queued[f] = 1;
+			waits[f] = 0;
 			filler->order[filler->order_count++] = f;
 		}
 	}
 	filler->hot_frames = filler->next_cold = filler->order_count;
 	for (uint32_t f = 0; f < frames; f++)
-		if (!queued[f] && plan->first_use[f] < plan->first_use[f + 1])
+		if (waits[f])
 			filler->order[filler->order_count++] = f;
 }
 
@@ -251,12 +259,12 @@ static bool deserted(struct filler *filler)
 	return false;
 }
 
-/* Everything is there: say so and leave. While that cannot be written down, stay; starts may still join, and when the last
- * app has ended the entry goes. */
+/* Everything is there: say so and leave. While that cannot be written down, or when the app has changed what the image brought,
+ * stay; starts may still join, and when the last app has ended the entry goes. */
 static void conclude(struct filler *filler)
 {
 	image_lease_end(filler->gate);
-	if (watch_write(filler->gate->entry_fd, filler->index) == 0)
+	if (watch_write(filler->gate->entry_fd, filler->index, true) == 0)
 		leave(filler, false);
 	atomic_store(&filler->stopped, true);
 }

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "gate/guard.h"
+#include "gate/trace.h"
 #include "store/entry.h"
 #include "store/layout.h"
 #include "store/users.h"
@@ -15,8 +16,12 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#define ENDED "the app was ended, since a file of it cannot be unpacked: "
 
 enum { ROUNDS = 100, ROUND_US = 10000 };
 
@@ -33,23 +38,33 @@ static bool is_new(struct last_words *words, const struct stat *place)
 	return true;
 }
 
-void say_last_words(pid_t pid, struct last_words *words)
+/* The app's stderr may be a socket, or another user's pipe, which cannot be opened: the journal hears it, by the protocol of
+ * syslog(3), and the next start of the image says it. */
+static void keep_last_words(const struct filler *filler, const char *why)
+{
+	static const struct sockaddr_un journal = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+	char line[PATH_MAX + 1200], source[PATH_MAX] = "";
+	read_text(filler->gate->entry_fd, ENTRY_SOURCE, source, sizeof source);
+	join(line, sizeof line, "<11>tmprun: ", source, ": " ENDED, why, (char *)NULL);
+	CLEANUP(close_fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	sendto(fd, line, strlen(line), MSG_NOSIGNAL, (const struct sockaddr *)&journal, sizeof journal);
+	trace_keep_end(filler->gate->trace, why);
+}
+
+void say_last_words(const struct filler *filler, pid_t pid, struct last_words *words)
 {
 	char path[48], number[24], line[1200];
 	struct stat stat;
+	if (!words->kept)
+		keep_last_words(filler, words->text);
+	words->kept = true;
 	join(path, sizeof path, "/proc/", decimal(number, (uint64_t)pid), "/fd/2", (char *)NULL);
 	CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &stat) < 0 || !is_new(words, &stat))
 		return;
-	join(line, sizeof line, "tmprun: the app was ended, since a file of it cannot be unpacked: ", words->text, "\n", (char *)NULL);
+	join(line, sizeof line, "tmprun: " ENDED, words->text, "\n", (char *)NULL);
 	if (write(fd, line, strlen(line)) < 0)
 		return;
-}
-
-static void end_process(pid_t pid, void *words)
-{
-	say_last_words(pid, words);
-	kill(pid, SIGKILL);
 }
 
 int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *context)
@@ -98,10 +113,23 @@ void claim_let_go(struct filler *filler)
 	atomic_store(&filler->gate->shared->claim, -1);
 }
 
+struct ending {
+	const struct filler *filler;
+	struct last_words *words;
+};
+
+static void end_process(pid_t pid, void *context)
+{
+	struct ending *ending = context;
+	say_last_words(ending->filler, pid, ending->words);
+	kill(pid, SIGKILL);
+}
+
 /* Whether nobody is left, and nobody can come. */
 static bool end_users(struct filler *filler, struct last_words *words)
 {
-	if (filler_users(filler, end_process, words) != 0 || !claim_take(filler))
+	struct ending ending = {filler, words};
+	if (filler_users(filler, end_process, &ending) != 0 || !claim_take(filler))
 		return false;
 	if (filler_users(filler, NULL, NULL) == 0)
 		return true;

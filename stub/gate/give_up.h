@@ -11,6 +11,7 @@
  * killed is met again until it is gone. */
 struct last_words {
 	const char *text;
+	bool kept; /* for those who do not see that stderr */
 	size_t told;
 	struct {
 		dev_t device;
@@ -18,8 +19,8 @@ struct last_words {
 	} places[16];
 };
 
-/* Say it on the process's stderr, unless it was said there before. */
-void say_last_words(pid_t pid, struct last_words *words);
+/* Say it on the process's stderr, unless it was said there before; and, once, to the journal and to the next start. */
+void say_last_words(const struct filler *filler, pid_t pid, struct last_words *words);
 
 /* Call `act` for each process that uses the tree, ours not counted: how many there are, -1 when that cannot be known. */
 int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *context);

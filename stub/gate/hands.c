@@ -251,10 +251,11 @@ static bool do_job(struct hand *hand)
 	if (read(filler->job_tickets, &ticket, sizeof ticket) != sizeof ticket)
 		return false;
 	uint32_t segment = take_job(filler);
-	if (filler->gate->mode == FILL_DEMAND)
+	uint32_t frame = filler->index->segments[segment].frame;
+	if (filler->gate->mode == FILL_DEMAND && !frame_is_slow(&filler->index->frames[frame]))
 		fill_piece_now(hand, segment);
 	else
-		fill_now(hand, filler->index->segments[segment].frame);
+		fill_now(hand, frame);
 	return true;
 }
 
@@ -337,13 +338,16 @@ static void *fill_behind(void *argument)
 	struct filler *filler = argument;
 	struct hand *hand = take_hand(filler);
 	struct fault fault = {0};
-	wait_for_lull(filler);
+	if (!index_is_slow(filler->index)) /* there decoding is what the app waits for, and mostly one core is idle */
+		wait_for_lull(filler);
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
 	while (!atomic_load(&filler->stopped)) {
 		uint32_t at = atomic_fetch_add(&filler->next_cold, 1);
 		if (at >= filler->order_count)
 			break;
-		if (fill_unasked(hand, filler->order[at], FRAME_DRAFT, &fault) < 0)
+		/* What is decoded slowly is not decoded again by whoever needs it now: the rest of it takes less. */
+		uint8_t claim = frame_is_slow(&filler->index->frames[filler->order[at]]) ? FRAME_BUSY : FRAME_DRAFT;
+		if (fill_unasked(hand, filler->order[at], claim, &fault) < 0)
 			stop_background(filler, filler->order[at], &fault);
 	}
 	/* A thread that ends takes locks of the C library's, which a guard that is made at that moment would find taken for ever. */
@@ -375,6 +379,7 @@ int hands_prepare(struct filler *filler, struct fault *fault)
 	for (unsigned i = 0; i < count; i++) {
 		struct hand *hand = &filler->hands[i];
 		*hand = (struct hand){.filler = filler, .cached = HOLE, .plain = malloc(filler->gate->plan.largest_plain)};
+		hand->codec.unhashed = image_unhashed(filler->gate->image);
 		if (!hand->plain || codec_reserve(&hand->codec, stored, fault) < 0)
 			return FAILED(fault, "no memory to fill with");
 	}

@@ -42,21 +42,32 @@ bool spare_make(struct filler *filler)
 	return true;
 }
 
-/* By rename, which nobody sees half done; and as often as one likes: the spare keeps its own name until it has all others. */
+/* By rename, which nobody sees half done; and as often as one likes: the spare keeps its own name until it has all others. A name
+ * that the app has given to something else is the app's. */
 static int put_at_name(const struct gate *gate, struct place *place, uint32_t name_of)
 {
 	struct fault ignored = {0};
 	char name[MAX_NAME + 1];
 	const struct node *node = &gate->image->index.nodes[name_of];
-	const struct node *above = &gate->image->index.nodes[node->parent];
 	index_name(&gate->image->index, node, name);
 	int dir = tree_go(&gate->tree, place, node->parent, &ignored);
+	if (dir < 0 || !is_named(dir, name, atomic_load(&gate->shared->old)))
+		return 0;
 	unlinkat(gate->entry_fd, SPARE_LINK, 0);
-	if (dir < 0 || linkat(gate->entry_fd, SPARE, gate->entry_fd, SPARE_LINK, 0) < 0 || fchmod(dir, (above->mode & 0555) | 0700) < 0)
+	if (linkat(gate->entry_fd, SPARE, gate->entry_fd, SPARE_LINK, 0) < 0)
 		return -1;
 	int result = renameat(gate->entry_fd, SPARE_LINK, dir, name);
+	if (result < 0 && fchmod(dir, 0700) == 0)
+		result = renameat(gate->entry_fd, SPARE_LINK, dir, name);
 	tree_finish_directory(&gate->tree, place, node->parent, &ignored);
 	return result;
+}
+
+/* Whether the old inode has still a name, which the app has made: whoever comes by that would read nothing. */
+static bool has_other_names(const struct gate *gate)
+{
+	struct stat stat;
+	return fstat(atomic_load(&gate->shared->old), &stat) < 0 || stat.st_nlink > 0;
 }
 
 static int put_at_names(const struct gate *gate, uint32_t number)
@@ -67,7 +78,9 @@ static int put_at_names(const struct gate *gate, uint32_t number)
 		if ((n == number || (index->nodes[n].type == NODE_HARD_LINK && index->nodes[n].a == number)) &&
 		    put_at_name(gate, &place, n) < 0)
 			return -1;
-	unlinkat(gate->entry_fd, SPARE_LINK, 0); /* there only if it was at that name already */
+	unlinkat(gate->entry_fd, SPARE_LINK, 0);
+	if (has_other_names(gate))
+		return -1;
 	unlinkat(gate->entry_fd, SPARE, 0);
 	return 0;
 }

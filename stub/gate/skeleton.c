@@ -78,6 +78,43 @@ static uint32_t descriptors(void)
 	return (uint32_t)(most - (most / 4 < 2 * TIES_MAX ? most / 4 : 2 * TIES_MAX));
 }
 
+/* Flag the slow frames that are decoded for files which are made up front. */
+static void mark_decoded(const struct gate *gate, uint8_t *decoded)
+{
+	const struct index *index = &gate->image->index;
+	for (uint32_t n = 0; n < index->head->nodes; n++)
+		for (uint32_t s = index->nodes[n].a; gate->up_front[n] && s < index->nodes[n].a + index->nodes[n].b; s++)
+			if (index->segments[s].frame != HOLE)
+				decoded[index->segments[s].frame] = frame_is_slow(&index->frames[index->segments[s].frame]);
+}
+
+/* Whether every byte of the file lies in frames that are decoded anyway. */
+static bool comes_along(const struct index *index, const struct node *node, const uint8_t *decoded)
+{
+	for (uint32_t s = node->a; s < node->a + node->b; s++)
+		if (index->segments[s].frame != HOLE && !decoded[index->segments[s].frame])
+			return false;
+	return true;
+}
+
+/* What shares a slow frame with files that are made up front is made with them, rather than that it is decoded again. */
+static int take_along(struct gate *gate, struct fault *fault)
+{
+	const struct index *index = &gate->image->index;
+	if (!index_is_slow(index))
+		return 0;
+	CLEANUP(free_pointer) uint8_t *decoded = zeroed(index->head->frames, 1);
+	if (!decoded)
+		return FAILED(fault, "no memory to gate with");
+	mark_decoded(gate, decoded);
+	for (uint32_t n = 0; n < index->head->nodes; n++)
+		if (index->nodes[n].type == NODE_FILE && !gate->up_front[n] && comes_along(index, &index->nodes[n], decoded)) {
+			gate->up_front[n] = 1;
+			gate->gated--;
+		}
+	return 0;
+}
+
 /* Flag what is made in full up front. When there are more files than descriptors, the largest are gated: they save most. */
 static int choose(struct gate *gate, struct fault *fault)
 {
@@ -92,6 +129,8 @@ static int choose(struct gate *gate, struct fault *fault)
 		gate->gated += gated;
 		gate->shared->nodes[n].held = -1;
 	}
+	if (take_along(gate, fault) < 0)
+		return -1;
 	return gate->gated ? 0 : FAILED(fault, "nothing to gate");
 }
 

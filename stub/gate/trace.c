@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "gate/trace.h"
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
@@ -9,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +59,35 @@ uint32_t trace_load(const char *path, const struct index *index, uint32_t *hot)
 	if (!kept || read_at(fd, kept, size, 0) < 0)
 		return 0;
 	return add(index, seen, hot, 0, kept, (uint32_t)(size / sizeof *hot));
+}
+
+static bool end_path(char out[PATH_MAX], const char *path)
+{
+	return *path && join(out, PATH_MAX, path, ".ended", (char *)NULL);
+}
+
+void trace_keep_end(const char *path, const char *why)
+{
+	char ended[PATH_MAX];
+	if (!end_path(ended, path))
+		return;
+	unlink(ended);
+	write_file(AT_FDCWD, ended, why, strlen(why), 0600);
+}
+
+void trace_say_end(const char *path)
+{
+	char ended[PATH_MAX], why[1000];
+	struct stat stat;
+	CLEANUP(close_fd) int fd = end_path(ended, path) ? open_ours(ended, &stat) : -1;
+	ssize_t length = fd < 0 ? -1 : read(fd, why, sizeof why - 1);
+	if (length < 0)
+		return;
+	why[length] = '\0';
+	struct fault fault = {0};
+	FAILED(&fault, "the last time it was ended, since a file of it could not be unpacked: ", why);
+	fault_report(&fault);
+	unlink(ended);
 }
 
 void trace_save(const char *path, const struct index *index, const uint32_t *opened, uint32_t opened_count, const uint32_t *hot,

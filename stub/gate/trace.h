@@ -19,4 +19,8 @@ bool trace_turned_away(const char *path);
 void trace_save(const char *path, const struct index *index, const uint32_t *opened, uint32_t opened_count, const uint32_t *hot,
 		uint32_t hot_count, bool turned_away);
 
+/* Beside it, why the app had to be ended: kept for the next start, which says it, once, on its own stderr. */
+void trace_keep_end(const char *path, const char *why);
+void trace_say_end(const char *path);
+
 #endif

@@ -39,6 +39,8 @@ struct search {
 	bool shown;
 	pid_t pids[AT_ONCE];
 	unsigned count;
+	const struct filler *filler;
+	struct last_words words;
 };
 
 static void look_at(struct search *search, char *line)
@@ -93,19 +95,20 @@ static bool is_waiting(struct search *search, pid_t pid)
 }
 
 /* The process is held by a descriptor before it is looked for again: its number may be another's by now. */
-static void end_waiter(struct search *search, pid_t pid, struct last_words *words)
+static void end_waiter(struct search *search, pid_t pid)
 {
 	CLEANUP(close_fd) int pidfd = (int)syscall(PIDFD_OPEN, pid, 0);
 	if (!is_waiting(search, pid))
 		return;
-	say_last_words(pid, words);
+	say_last_words(search->filler, pid, &search->words);
 	if (pidfd < 0 || syscall(PIDFD_SEND_SIGNAL, pidfd, SIGKILL, NULL, 0) < 0)
 		kill(pid, SIGKILL);
 }
 
 /* Where the kernel shows nothing of the lease: what it says of a thread of theirs. */
-static void end_if_asleep(pid_t pid, void *words)
+static void end_if_asleep(pid_t pid, void *context)
 {
+	struct search *search = context;
 	char path[48], number[24], name[80], at[32];
 	join(path, sizeof path, "/proc/", decimal(number, (uint64_t)pid), "/task", (char *)NULL);
 	CLEANUP(close_fd) int tasks = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -113,37 +116,36 @@ static void end_if_asleep(pid_t pid, void *words)
 	for (const char *task; tasks >= 0 && (task = listing_next(&listing));)
 		if (join(name, sizeof name, task, "/wchan", (char *)NULL) && read_text(tasks, name, at, sizeof at) > 0 &&
 		    strcmp(at, "__break_lease") == 0) {
-			say_last_words(pid, words);
+			say_last_words(search->filler, pid, &search->words);
 			kill(pid, SIGKILL);
 			return;
 		}
 }
 
-static unsigned end_those(struct filler *filler, struct search *search, struct last_words *words)
+static unsigned end_those(struct filler *filler, struct search *search)
 {
 	pid_t pids[AT_ONCE];
 	look_for(search);
 	unsigned count = search->count;
 	/* A pid namespace hides a lease whose taker is no more. Only then, and only if nobody waits for another file. */
 	if (!search->shown && atomic_load(&filler->waiting) == 0)
-		filler_users(filler, end_if_asleep, words);
+		filler_users(filler, end_if_asleep, search);
 	memcpy(pids, search->pids, sizeof pids);
 	for (unsigned i = 0; i < count; i++)
-		end_waiter(search, pids[i], words);
+		end_waiter(search, pids[i]);
 	return count;
 }
 
 void waiters_end(struct filler *filler, int fd, pid_t taker, const char *why)
 {
 	struct stat stat;
-	struct last_words words = {.text = why};
 	if (fstat(fd, &stat) < 0)
 		return;
-	struct search search = {.inode = stat.st_ino, .taker = taker};
+	struct search search = {.inode = stat.st_ino, .taker = taker, .filler = filler, .words = {.text = why}};
 	/* Twice in a row nobody, since one that was about to wait may have been missed. */
 	for (unsigned round = 0, quiet = 0; round < ROUNDS && quiet < 2; round++) {
 		atomic_fetch_add(&filler->gate->shared->beat, 1);
-		quiet = end_those(filler, &search, &words) ? 0 : quiet + 1;
+		quiet = end_those(filler, &search) ? 0 : quiet + 1;
 		usleep(ROUND_US);
 	}
 }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/system.h"
+#include "image/identity.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -101,6 +102,9 @@ int codec_fetch(struct codec_state *state, int fd, uint64_t base, const struct f
 	for (size_t i = 0; i < count; i++)
 		if (read_stored(&state->stored[i], fd, base + frames[i]->offset, frames[i]->stored, fault) < 0)
 			return -1;
+	/* In this order: whatever was changed before it was read shows now. */
+	if (state->unhashed)
+		return identity_stands(fd, state->unhashed) ? 0 : BAD_IMAGE(fault, "changed while it was read; start it again");
 	if (count == 2)
 		sha256_two((const void *const[]){state->stored[0].bytes, state->stored[1].bytes},
 			   (const size_t[]){frames[0]->stored, frames[1]->stored}, digest);

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/fault.h"
 #include "image/index.h"
@@ -15,6 +16,7 @@ struct codec_state {
 		void *bytes; /* a frame's stored ones */
 		size_t room;
 	} stored[2];
+	const struct stat *unhashed; /* the frames have no digests yet: that the file is still what this says must do */
 };
 
 /* Have room for one frame of `stored` bytes, so that nothing needs memory later but a decoder. */
@@ -22,7 +24,8 @@ int codec_reserve(struct codec_state *state, size_t stored, struct fault *fault)
 /* The decoders' own are not to be trusted any more: another process was at work with them when we were copied. */
 void codec_forget(struct codec_state *state);
 
-/* Read one or two frames, whose offsets count from `base` in `fd`, and check their digests. Two at once cost less than twice one. */
+/* Read one or two frames, whose offsets count from `base` in `fd`, and check their digests; or, of an image that was not hashed yet,
+ * that it has not changed since it was opened. Two at once cost less than twice one. */
 int codec_fetch(struct codec_state *state, int fd, uint64_t base, const struct frame *const *frames, size_t count, struct fault *fault);
 
 /* Put the plain bytes of the frame that was fetched as number `which` at `plain`. */

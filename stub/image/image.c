@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "image/codec.h"
+#include "image/identity.h"
 #include "image/index_load.h"
 
 #include <errno.h>
@@ -54,26 +55,14 @@ int image_take(struct image *image, int fd, struct fault *fault)
 	/* Now, before anything is read: what is old enough by the time that it has been read may have changed meanwhile. */
 	clock_gettime(CLOCK_REALTIME, &now);
 	image->unsettled = image_too_fresh(&image->stat, now);
-	image->known_as = image->stat;
 	image->size = (uint64_t)image->stat.st_size;
 	return 0;
-}
-
-void image_transcoded(struct image *image, struct image *frames)
-{
-	frames->named = image->fd;
-	frames->known_as = image->known_as;
-	frames->unsettled = image->unsettled;
-	index_free(&image->index);
-	*image = *frames;
-	*frames = IMAGE_CLOSED;
 }
 
 void image_close(struct image *image)
 {
 	index_free(&image->index);
 	close_fd(&image->fd);
-	close_fd(&image->named);
 }
 
 void image_identity(const struct stat *stat, char out[IDENTITY_SIZE])
@@ -97,25 +86,20 @@ bool image_too_fresh(const struct stat *stat, struct timespec now)
 	return age >= 0 && age < (stat->st_ctim.tv_nsec ? TICK_MS : COARSE_TICK_MS);
 }
 
-static bool same_identity(const struct stat *left, const struct stat *right)
+const struct stat *image_unhashed(const struct image *image)
 {
-	char before[IDENTITY_SIZE], after[IDENTITY_SIZE];
-	image_identity(left, before);
-	image_identity(right, after);
-	return strcmp(before, after) == 0;
+	return image->index.head->flags & INDEX_UNHASHED ? &image->stat : NULL;
 }
 
 bool image_unchanged(const struct image *image)
 {
-	struct stat current;
-	return fstat(image->fd, &current) == 0 && same_identity(&image->stat, &current);
+	return identity_stands(image->fd, &image->stat);
 }
 
 bool image_is_settled(const struct image *image, const char *path)
 {
-	struct stat opened, there;
-	return !image->unsettled && fstat(image->named >= 0 ? image->named : image->fd, &opened) == 0 &&
-	       same_identity(&opened, &image->known_as) && stat(path, &there) == 0 && same_identity(&there, &image->known_as);
+	struct stat there;
+	return !image->unsettled && image_unchanged(image) && stat(path, &there) == 0 && identity_same(&there, &image->stat);
 }
 
 static int load_table(struct image *image, const struct footer *footer, struct fault *fault)
@@ -167,19 +151,9 @@ int image_load_bundle(struct image *image, struct fault *fault)
 
 int image_load_index(struct image *image, int fd, struct fault *fault)
 {
-	struct stat stat;
-	if (fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(struct index_head) || stat.st_size > MAX_INDEX)
-		return BAD_IMAGE(fault, "no index in the given file");
-	CLEANUP(free_pointer) void *bytes = malloc((size_t)stat.st_size);
-	if (!bytes)
-		return FAILED(fault, "no memory for the index");
-	if (read_at(fd, bytes, (size_t)stat.st_size, 0) < 0)
-		return BAD_IMAGE(fault, "the index changed while it was read");
-	void *owned = bytes;
-	bytes = NULL;
-	if (index_load(&image->index, owned, (size_t)stat.st_size, fault) < 0)
+	if (index_read(&image->index, fd, fault) < 0)
 		return -1;
-	if (!(image->index.head->flags & INDEX_FOREIGN) || image->index.head->image_size != image->size)
+	if ((image->index.head->flags & (INDEX_FOREIGN | INDEX_UNHASHED)) != INDEX_FOREIGN || image->index.head->image_size != image->size)
 		return BAD_IMAGE(fault, "the index belongs to another file");
 	image->base = 0;
 	return 0;

@@ -11,17 +11,17 @@
 #include "image/index.h"
 
 struct image {
-	int fd; /* where the frames lie */
+	int fd;
 	uint64_t size;
 	uint64_t base; /* where frame offsets count from */
-	struct stat stat;
-	int named;            /* the file that the user named, when it is another one: this is its transcoded form; or -1 */
-	struct stat known_as; /* what the named file was at the first look */
-	bool unsettled;       /* it may change, or has, without `known_as` showing it: nothing is to be remembered of it */
+	struct stat stat;     /* what the file was at the first look */
+	bool unsettled;       /* it may change, or has, without that showing it: nothing is to be remembered of it */
 	struct index index;
+	/* Where digests are made behind the app: called by the filler when all else is done, with the file of the start's trace. */
+	void (*behind)(const struct image *image, const char *trace);
 };
 
-#define IMAGE_CLOSED ((struct image){.fd = -1, .named = -1})
+#define IMAGE_CLOSED ((struct image){.fd = -1})
 
 /* Room for DEV-INO-SIZE-MTIME-CTIME: five hex numbers of at most 16 digits. */
 enum { IDENTITY_SIZE = 5 * 17 };
@@ -30,18 +30,18 @@ enum { IDENTITY_SIZE = 5 * 17 };
  * the file is this descriptor, and its name is not resolved again. */
 int image_open(struct image *image, const char *path, struct fault *fault);
 int image_take(struct image *image, int fd, struct fault *fault);
-/* `image` gets its frames, and its index if there is one, from `frames`, and stays known as the file that it is. */
-void image_transcoded(struct image *image, struct image *frames);
 void image_close(struct image *image);
 
 /* The file's identity as docs/store.md has it. */
 void image_identity(const struct stat *stat, char out[IDENTITY_SIZE]);
 /* Whether the file could still change without its times showing it (docs/store.md, "Layout"). */
 bool image_too_fresh(const struct stat *stat, struct timespec now);
-/* Whether the frames' file is still the one that was opened, unchanged. */
+/* What its file was when it was opened, where its frames have no digests (docs/format.md), else NULL: for struct codec_state. */
+const struct stat *image_unhashed(const struct image *image);
+/* Whether the open file is still what it was at the first look. */
 bool image_unchanged(const struct image *image);
-/* Whether something may be remembered of the named file, which `path` led to: it is still what it was at the first look, and so
- * is what `path` leads to. */
+/* Whether something may be remembered of the file, which `path` led to: it is still what it was at the first look, and so is what
+ * `path` leads to. */
 bool image_is_settled(const struct image *image, const char *path);
 
 /* Look for a bundle's footer: 1 and the index loaded, 0 when there is none, -1 when it is damaged. */

@@ -1,5 +1,7 @@
 #include "image/index.h"
 
+#include "base/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,18 @@ void index_name(const struct index *index, const struct node *node, char out[MAX
 {
 	memcpy(out, index->strings + node->name, node->name_length);
 	out[node->name_length] = '\0';
+}
+
+bool index_is_library(const struct index *index, const struct node *node)
+{
+	char name[MAX_NAME + 1];
+	index_name(index, node, name);
+	if (strncmp(name, "ld-", 3) == 0 || strncmp(name, "ld.so", 5) == 0)
+		return false;
+	for (const char *at = name; (at = find_text(at, strlen(at), ".so")); at += 3)
+		if (!at[3] || (at[3] == '.' && at[4] >= '0' && at[4] <= '9'))
+			return true;
+	return false;
 }
 
 void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 1])

@@ -2,6 +2,7 @@
 #ifndef TMPRUN_IMAGE_INDEX_H
 #define TMPRUN_IMAGE_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,9 +24,14 @@ enum {
 	INTERPRETERS_MAX = 8,
 };
 
-enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODECS };
+/* Bundles have the first three, and so has the stub; the others occur in images that are no bundles. */
+#ifdef TMPRUN_SMALL
+enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODECS, CODECS_OF_BUNDLES = CODECS };
+#else
+enum codec { CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB, CODEC_XZ, CODEC_LZ4, CODEC_LZO, CODECS, CODECS_OF_BUNDLES = CODEC_XZ };
+#endif
 enum node_type { NODE_DIRECTORY, NODE_FILE, NODE_SYMLINK, NODE_HARD_LINK };
-enum { NODE_FIRST = 1, INDEX_FOREIGN = 1, INDEX_AT_ONCE = 2 };
+enum { NODE_FIRST = 1, INDEX_FOREIGN = 1, INDEX_AT_ONCE = 2, INDEX_UNHASHED = 4 };
 enum fixup_kind { FIXUP_INTERPRETER, FIXUP_ELF, FIXUP_SCRIPT };
 #define FIXUP_AT_END 0xFFFFFFFFu
 
@@ -94,10 +100,32 @@ struct index {
 	char key_text[2 * SHA256_SIZE + 1];
 };
 
+/* Whether decoding the frame takes so long, tens of milliseconds for a large one, that all of it is written once it is decoded; and
+ * whether there are such frames. No bundle has any. */
+#ifdef TMPRUN_SMALL
+#define frame_is_slow(frame) ((void)(frame), false)
+#define index_is_slow(index) ((void)(index), false)
+#else
+static inline bool frame_is_slow(const struct frame *frame)
+{
+	return frame->codec == CODEC_XZ;
+}
+
+static inline bool index_is_slow(const struct index *index)
+{
+	for (uint32_t f = 0; f < index->head->frames; f++)
+		if (frame_is_slow(&index->frames[f]))
+			return true;
+	return false;
+}
+#endif
+
 void index_free(struct index *index);
 
 /* A node's name as a string; `out` has room for every legal one. */
 void index_name(const struct index *index, const struct node *node, char out[MAX_NAME + 1]);
+/* Whether the file is a shared library by its name, `*.so` or `*.so.[0-9]*`, and no loader (tmprun/index/nodes.py has the same). */
+bool index_is_library(const struct index *index, const struct node *node);
 /* The path from the root, "." for the root itself. */
 void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 1]);
 

@@ -1,5 +1,6 @@
 #include "image/index_load.h"
 
+#include "base/file.h"
 #include "base/sha256.h"
 #include "base/system.h"
 #include "base/text.h"
@@ -7,6 +8,7 @@
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Where the walk over the nodes stands: what the next directory's children and the next file's segments must be. */
 struct cursor {
@@ -49,7 +51,8 @@ static int check_head(const struct index_head *head, struct fault *fault)
 	static const uint8_t zero[40];
 	bool foreign = head->flags & INDEX_FOREIGN;
 	if (rule(head->nodes > 0 && head->nodes <= MAX_NODES, fault, "number of nodes") < 0 ||
-	    rule(!(head->flags & ~(uint32_t)(INDEX_FOREIGN | INDEX_AT_ONCE)), fault, "flags") < 0 ||
+	    rule(!(head->flags & ~(uint32_t)(INDEX_FOREIGN | INDEX_AT_ONCE | INDEX_UNHASHED)), fault, "flags") < 0 ||
+	    rule(foreign || !(head->flags & INDEX_UNHASHED), fault, "flags") < 0 ||
 	    rule(memcmp(head->reserved, zero, sizeof head->reserved) == 0, fault, "reserved field") < 0)
 		return -1;
 	return rule(foreign || (!head->image_size && !memcmp(head->image_sha256, zero, SHA256_SIZE)), fault, "image digest");
@@ -57,10 +60,11 @@ static int check_head(const struct index_head *head, struct fault *fault)
 
 static int check_frames(const struct index *index, struct fault *fault)
 {
+	uint32_t codecs = index->head->flags & INDEX_FOREIGN ? CODECS : CODECS_OF_BUNDLES;
 	uint64_t end = 0;
 	for (uint32_t i = 0; i < index->head->frames; i++) {
 		const struct frame *frame = &index->frames[i];
-		if (rule(frame->codec < CODECS && !frame->reserved, fault, "codec") < 0 ||
+		if (rule(frame->codec < codecs && !frame->reserved, fault, "codec") < 0 ||
 		    rule(frame->stored > 0 && frame->stored <= MAX_STORED, fault, "stored size") < 0 ||
 		    rule(frame->plain > 0 && frame->plain <= MAX_PLAIN, fault, "plain size") < 0 ||
 		    rule(frame->codec != CODEC_STORED || frame->stored == frame->plain, fault, "stored frame") < 0 ||
@@ -268,4 +272,19 @@ int index_load(struct index *index, void *bytes, size_t size, struct fault *faul
 	sha256(bytes, size, index->key);
 	hex_bytes(index->key_text, index->key, SHA256_SIZE);
 	return 0;
+}
+
+int index_read(struct index *index, int fd, struct fault *fault)
+{
+	struct stat stat;
+	if (fstat(fd, &stat) < 0 || stat.st_size < (off_t)sizeof(struct index_head) || stat.st_size > MAX_INDEX)
+		return BAD_IMAGE(fault, "no index in the given file");
+	CLEANUP(free_pointer) void *bytes = malloc((size_t)stat.st_size);
+	if (!bytes)
+		return FAILED(fault, "no memory for the index");
+	if (read_at(fd, bytes, (size_t)stat.st_size, 0) < 0)
+		return BAD_IMAGE(fault, "the index changed while it was read");
+	void *owned = bytes;
+	bytes = NULL;
+	return index_load(index, owned, (size_t)stat.st_size, fault);
 }

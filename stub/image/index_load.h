@@ -9,5 +9,7 @@
 
 /* Check `bytes` and make `index` of it. Owns `bytes` from here on, also when it fails. */
 int index_load(struct index *index, void *bytes, size_t size, struct fault *fault);
+/* The same of what is in the open file. */
+int index_read(struct index *index, int fd, struct fault *fault);
 
 #endif

@@ -23,6 +23,9 @@ static uint64_t declared_zstd(const uint8_t *head, size_t size)
 
 static const struct compression compressions[] = {
 	{1, CODEC_ZLIB, 0, NULL},
+	{3, CODEC_LZO, 0, NULL},
+	{4, CODEC_XZ, 0, NULL},
+	{5, CODEC_LZ4, 0, NULL},
 	{6, CODEC_ZSTD, ZSTD_HEADER, declared_zstd},
 };
 

@@ -121,7 +121,7 @@ static void record_identity(const struct building *building, const char *stamps)
 	if (!image_is_settled(image, building->request->path))
 		return;
 	char identity[IDENTITY_SIZE], name[NAME_SIZE], text[KEY_LENGTH + STAMPS_SIZE];
-	image_identity(&image->known_as, identity);
+	image_identity(&image->stat, identity);
 	join(text, sizeof text, key, stamps, (char *)NULL);
 	if (symlinkat(text, shelves->id, identity) == 0 || errno != EEXIST)
 		return;
@@ -156,7 +156,7 @@ static int fill_eagerly(const struct building *building, int entry_fd, int root,
 		return -1;
 	if (!image_unchanged(building->image))
 		return BAD_IMAGE(fault, "changed while it was unpacked; start it again");
-	return watch_write(entry_fd, &building->image->index) < 0 ? BAD_STORE(fault, reason_text(errno)) : 0;
+	return watch_write(entry_fd, &building->image->index, false) < 0 ? BAD_STORE(fault, reason_text(errno)) : 0;
 }
 
 static int build_tree(const struct building *building, int entry_fd, struct fault *fault)
@@ -249,6 +249,16 @@ static void clear_the_way(struct building *building)
 	building->mode = FILL_EAGER;
 }
 
+/* It was whole, and no start takes it: somebody has changed what the image brought. It is said once, since the next one takes what
+ * is built now. */
+static void say_changed(const struct building *building)
+{
+	char watch[NAME_SIZE + 8];
+	join(watch, sizeof watch, building->key, "/" ENTRY_WATCH, (char *)NULL);
+	if (!building->anew && faccessat(building->shelves->tree, watch, F_OK, 0) == 0)
+		fault_report(&(struct fault){.text = "files of the app were changed or removed where it is unpacked; unpacking it anew"});
+}
+
 static int find_or_build(struct building *building, struct entry *entry, struct fault *fault)
 {
 	const char *key = building->key;
@@ -263,6 +273,7 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	if (!unlocked) {
 		sweep_stage(shelves, key);
 		entry_empty_trash(shelves);
+		say_changed(building);
 		clear_the_way(building);
 	}
 	if (make_enough_room(building, fault) < 0)
@@ -300,6 +311,7 @@ int build_provide(const struct request *request, const struct root *root, const 
 	if (!layout_tree(root->path, building.key, building.retarget.tree))
 		building.retarget.lacking = 0; /* a path that long cannot be executed either */
 	layout_trace(image->index.key_text, &request->environment, building.trace);
+	trace_say_end(building.trace);
 	bool found = !manner.anew && entry_take(root, shelves.tree, building.key, entry);
 	if (!found && find_or_build(&building, entry, fault) < 0)
 		return -1;

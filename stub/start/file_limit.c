@@ -1,5 +1,6 @@
 #include "start/file_limit.h"
 
+#include "base/system.h"
 #include "base/text.h"
 
 #include <stdint.h>
@@ -23,13 +24,13 @@ int file_limit_lift(struct file_limit *callers, const struct index *index, struc
 			      decimal(limit, callers->limit.rlim_max), "; start it with a higher one (ulimit -f)");
 	}
 	const struct rlimit lifted = {callers->limit.rlim_max, callers->limit.rlim_max};
-	setrlimit(RLIMIT_FSIZE, &lifted);
+	set_limit(RLIMIT_FSIZE, &lifted);
 	sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, &callers->action);
 	return 0;
 }
 
 void file_limit_put_back(const struct file_limit *callers)
 {
-	setrlimit(RLIMIT_FSIZE, &callers->limit);
+	set_limit(RLIMIT_FSIZE, &callers->limit);
 	sigaction(SIGXFSZ, &callers->action, NULL);
 }

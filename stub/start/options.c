@@ -3,8 +3,8 @@
 
 #include "base/fault.h"
 #include "base/system.h"
+#include "base/text.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A text goes where it is said, a number too, and a flag is set. */
@@ -27,7 +27,6 @@ static const struct option options[] = {
 	{"--tree", TEXT, offsetof(struct request, directory), false, false}, /* --into, as verify calls it */
 	{"--index-fd", NUMBER, offsetof(struct request, index_fd), false, false},
 	{"--image-fd", NUMBER, offsetof(struct request, image_fd), false, false},
-	{"--frames-fd", NUMBER, offsetof(struct request, frames_fd), false, false},
 	{"--read-as", TEXT, offsetof(struct request, read_as), false, false},
 	{"--force", FLAG, offsetof(struct request, force), false, true},
 	{"--nul", FLAG, offsetof(struct request, nul), false, false},
@@ -57,7 +56,7 @@ static void set(struct request *request, const struct option *option, const char
 	if (option->kind == TEXT)
 		*(const char **)place = value;
 	else if (option->kind == NUMBER)
-		*(int *)place = (int)strtol(value, NULL, 10);
+		*(int *)place = (int)parse_decimal(value);
 	else
 		*(bool *)place = true;
 }

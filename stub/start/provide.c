@@ -16,7 +16,7 @@
 static int find_warm(const struct image *image, const struct roots *roots, struct entry *entry)
 {
 	char identity[IDENTITY_SIZE];
-	image_identity(&image->known_as, identity);
+	image_identity(&image->stat, identity);
 	for (unsigned i = 0; i < roots->count; i++)
 		if (entry_find(&roots->list[i], identity, entry))
 			return 1;

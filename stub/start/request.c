@@ -24,23 +24,12 @@ static int load_index(const struct request *request, struct image *image, struct
 	return bundle == 0 ? request->foreign(request, image, fault) : bundle < 0 ? -1 : 0;
 }
 
-static int load(const struct request *request, struct image *image, struct fault *fault)
+int request_load_opened(const struct request *request, struct image *image, struct fault *fault)
 {
 	const char *limits = environment_text(&request->environment, TMPRUN_LIMITS);
 	if (load_index(request, image, fault) < 0)
 		return -1;
 	return request->force || (limits && strcmp(limits, "none") == 0) ? 0 : limits_check(image, fault);
-}
-
-int request_load_opened(const struct request *request, struct image *image, struct fault *fault)
-{
-	if (request->frames_fd >= 0) {
-		struct image frames;
-		if (image_take(&frames, request->frames_fd, fault) < 0)
-			return -1;
-		image_transcoded(image, &frames);
-	}
-	return load(request, image, fault);
 }
 
 int request_open(const struct request *request, struct image *image, struct fault *fault)
@@ -50,7 +39,7 @@ int request_open(const struct request *request, struct image *image, struct faul
 		return image_open(image, request->path, fault);
 	if (image_take(image, request->image_fd, fault) < 0)
 		return -1;
-	image_identity(&image->known_as, identity);
+	image_identity(&image->stat, identity);
 	if (!request->read_as || strcmp(request->read_as, identity) != 0)
 		image->unsettled = true; /* what we were told of it may be of an earlier state */
 	return 0;

@@ -19,7 +19,6 @@ struct request {
 	int count;
 	int image_fd;          /* the image, when whoever started us has it open; or -1 */
 	int index_fd;          /* a foreign image's index, or -1 */
-	int frames_fd;         /* the file that the frames lie in, when it is another one; or -1 */
 	const char *read_as;   /* the identity that the image had when it was read, if that may be remembered; or NULL */
 	const char *store;     /* --store, or NULL */
 	const char *fill;      /* --fill, or NULL */
@@ -46,7 +45,7 @@ struct request {
 };
 
 /* The parts of a request for nothing: no file is open yet. */
-#define REQUEST_OPENS .image_fd = -1, .index_fd = -1, .frames_fd = -1
+#define REQUEST_OPENS .image_fd = -1, .index_fd = -1
 
 /* Open the image: the descriptor that we were given, or what the path leads to. */
 int request_open(const struct request *request, struct image *image, struct fault *fault);

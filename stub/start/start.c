@@ -16,7 +16,7 @@ static int run(const struct request *request, struct fault *fault)
 	if (provide(request, &image, &entry, fault) < 0)
 		return -1;
 	char identity[IDENTITY_SIZE];
-	image_identity(&image.known_as, identity);
+	image_identity(&image.stat, identity);
 	image_close(&image);
 	struct launch app = {.environment = &request->environment,
 			     .image = request->shown,

@@ -27,9 +27,14 @@ static bool in_user_namespace(void)
 	char map[128];
 	if (read_text(AT_FDCWD, "/proc/self/uid_map", map, sizeof map) < 0)
 		return false;
-	char *at = map;
-	unsigned long inside = strtoul(at, &at, 10), outside = strtoul(at, &at, 10);
-	return inside != 0 || outside != 0 || strtoul(at, NULL, 10) != UINT32_MAX;
+	static const uint64_t the_machines[] = {0, 0, UINT32_MAX};
+	const char *at = map;
+	for (size_t i = 0; i < COUNT(the_machines); i++, at += strspn(at, "0123456789")) {
+		at += strspn(at, " ");
+		if (parse_decimal(at) != the_machines[i])
+			return true;
+	}
+	return false;
 }
 
 static bool is_trusted(uid_t user)

@@ -109,13 +109,6 @@ static int lease_claim(int entry_fd, int *lease)
 	return flock(*lease, LOCK_EX | LOCK_NB) == 0;
 }
 
-static bool is_named(int dir, const char *name, int entry_fd)
-{
-	struct stat opened, named;
-	return fstat(entry_fd, &opened) == 0 && fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && opened.st_ino == named.st_ino &&
-	       opened.st_dev == named.st_dev;
-}
-
 bool entry_dispose(int shelf, const char *name)
 {
 	pid_t us[] = {getpid(), 0};

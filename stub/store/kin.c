@@ -35,7 +35,7 @@ static bool is_ours(int proc, pid_t pid)
 		return true;
 	if (read_of(proc, pid, "status", text, sizeof text) <= 0)
 		return errno != ENOENT && errno != ESRCH;
-	const char *at = strstr(text, "\nUid:");
+	const char *at = find_text(text, strlen(text), "\nUid:");
 	for (int i = 0; at && i < 4 && (at = strchr(at, '\t')); i++)
 		if (parse_decimal(++at) == geteuid())
 			return true;

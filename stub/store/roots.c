@@ -82,15 +82,20 @@ static void add_chosen(struct roots *roots, const char *chosen)
 
 static void add_usual(struct roots *roots, const struct environment *environment, bool extract_and_run)
 {
-	char name[40], number[24];
+	char name[40], runtime[40], number[24];
 	join(name, sizeof name, "/tmprun-", decimal(number, geteuid()), (char *)NULL);
+	join(runtime, sizeof runtime, "/run/user/", number, (char *)NULL);
 	const char *temporary = environment_path(environment, TMPDIR);
 	add(roots, environment_path(environment, APPIMAGE_TARGET_DIR), name, ANY);
 	if (extract_and_run)
 		add(roots, temporary, name, ANY);
-	add(roots, environment_path(environment, XDG_RUNTIME_DIR), "/tmprun", ANY);
-	add(roots, "/dev/shm", name, ONLY_TMPFS);
+	const char *told = environment_path(environment, XDG_RUNTIME_DIR);
+	add(roots, told, "/tmprun", ANY);
 	add(roots, temporary ? temporary : "/tmp", name, ONLY_TMPFS);
+	if (!told || strcmp(told, runtime) != 0)
+		add(roots, runtime, "/tmprun", ONLY_TMPFS);
+	/* Last of those in memory: who makes a /dev of his own for a part of an app (bwrap --dev, firejail) has another one there. */
+	add(roots, "/dev/shm", name, ONLY_TMPFS);
 	add_cache(roots, environment);
 	add(roots, temporary, name, ANY);
 	add(roots, "/var/tmp", name, ANY);

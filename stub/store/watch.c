@@ -4,7 +4,9 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "image/index_load.h"
 #include "store/layout.h"
+#include "tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +17,6 @@
 #include <unistd.h>
 
 #define TREE ENTRY_TREE "/"
-#define UNNAMED ENTRY_WATCH ".new"
 #define APP_RUN UINT64_MAX
 
 struct record {
@@ -43,7 +44,8 @@ static uint32_t next_directory(const struct index *index, uint32_t number)
 	return 0;
 }
 
-int watch_write(int entry_fd, const struct index *index)
+/* The list as it is now, of `size` bytes; NULL with errno. */
+static char *make_list(int entry_fd, const struct index *index, size_t *size)
 {
 	uint64_t count = 1, names = 0;
 	for (uint32_t n = 0; n == 0 || (n = next_directory(index, n - 1)); n++, count++) {
@@ -52,10 +54,10 @@ int watch_write(int entry_fd, const struct index *index)
 		names += sizeof TREE + strlen(path);
 	}
 	names += sizeof TREE + strlen("AppRun");
-	size_t size = sizeof count + count * sizeof(struct record) + names;
-	CLEANUP(free_pointer) char *list = calloc(1, size);
+	*size = sizeof count + count * sizeof(struct record) + names;
+	CLEANUP(free_pointer) char *list = calloc(1, *size);
 	if (!list)
-		return -1;
+		return NULL;
 	memcpy(list, &count, sizeof count);
 	struct record *record = (void *)(list + sizeof count);
 	char *name = (char *)(record + count);
@@ -65,18 +67,65 @@ int watch_write(int entry_fd, const struct index *index)
 		join(name, MAX_PATH + sizeof TREE, TREE, path, (char *)NULL);
 		record->node = n;
 		if (look(entry_fd, name, record) < 0)
-			return -1;
+			return NULL;
 		name += strlen(name) + 1;
 	}
 	join(name, sizeof TREE + strlen("AppRun"), TREE, "AppRun", (char *)NULL);
 	record->node = APP_RUN;
 	if (look(entry_fd, name, record) < 0 && errno != ENOENT)
-		return -1; /* an image without AppRun is a fault too, but of another kind: the start says so */
+		return NULL; /* an image without AppRun is a fault too, but of another kind: the start says so */
+	char *made = list;
+	list = NULL;
+	return made;
+}
+
+/* Nobody's write leaves a time without a fraction, as ours are. What was retargeted may have another size. */
+static bool node_stands(const struct tree *tree, struct place *place, uint32_t number)
+{
+	static const mode_t types[] = {S_IFDIR, S_IFREG, S_IFLNK, S_IFREG};
+	const struct node *node = &tree->index->nodes[number];
+	struct fault ignored = {0};
+	struct stat stat;
+	char name[MAX_NAME + 1];
+	int above = tree_go(tree, place, node->parent, &ignored);
+	index_name(tree->index, node, name);
+	if (above < 0 || fstatat(above, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 || (stat.st_mode & S_IFMT) != types[node->type])
+		return false;
+	if (node->type == NODE_DIRECTORY)
+		return true;
+	if (node->type == NODE_HARD_LINK)
+		node = &tree->index->nodes[node->a];
+	/* Times that not every file system can keep say nothing. */
+	if ((node->mtime >= 0 && node->mtime <= INT32_MAX && stat.st_mtim.tv_sec != node->mtime) || stat.st_mtim.tv_nsec)
+		return false;
+	return (uint64_t)stat.st_size == node->size || (tree->index->head->fixups && (node->flags & NODE_FIRST || S_ISLNK(stat.st_mode)));
+}
+
+/* Whether all that the image brought is there, as far as type, size and time can tell. */
+static bool stands(int entry_fd, const struct index *index)
+{
+	CLEANUP(close_fd) int root = openat(entry_fd, ENTRY_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(place_leave) struct place place = NOWHERE;
+	struct tree tree = {.index = index, .root = root};
+	for (uint32_t n = 1; n < index->head->nodes; n++)
+		if (root < 0 || !node_stands(&tree, &place, n))
+			return false;
+	return true;
+}
+
+int watch_write(int entry_fd, const struct index *index, bool in_use)
+{
+	size_t size;
+	char draft[NAME_SIZE];
+	/* In this order: what changes behind the look at the directories shows as a change the next time. */
+	CLEANUP(free_pointer) char *list = make_list(entry_fd, index, &size);
+	if (!list || (in_use && !stands(entry_fd, index)))
+		return -1;
 	/* Named only when it is whole: the name is what says that the entry is complete. */
-	while (write_file(entry_fd, UNNAMED, list, size, 0400) < 0)
-		if (errno != EEXIST || unlinkat(entry_fd, UNNAMED, 0) < 0) /* of an earlier attempt */
-			return -1;
-	return renameat(entry_fd, UNNAMED, entry_fd, ENTRY_WATCH);
+	fresh_name(draft, ENTRY_WATCH);
+	if (write_file(entry_fd, draft, list, size, 0400) < 0)
+		return -1;
+	return renameat(entry_fd, draft, entry_fd, ENTRY_WATCH);
 }
 
 static bool holds(int entry_fd, const char *list, size_t size)
@@ -99,6 +148,16 @@ static bool holds(int entry_fd, const char *list, size_t size)
 	return true;
 }
 
+/* A directory has changed, since the app put something into it, or somebody took something away: the list is written anew when all
+ * that the image brought stands. */
+static bool renew(int entry_fd)
+{
+	CLEANUP(index_free) struct index index = {0};
+	CLEANUP(close_fd) int fd = openat(entry_fd, ENTRY_INDEX, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct fault ignored = {0};
+	return fd >= 0 && index_read(&index, fd, &ignored) == 0 && watch_write(entry_fd, &index, true) == 0;
+}
+
 bool watch_holds(int entry_fd)
 {
 	CLEANUP(close_fd) int fd = openat(entry_fd, ENTRY_WATCH, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -111,5 +170,5 @@ bool watch_holds(int entry_fd)
 	char *list = many ? many : few;
 	if ((size > sizeof few && !many) || read_at(fd, list, size, 0) < 0)
 		return false;
-	return holds(entry_fd, list, size);
+	return holds(entry_fd, list, size) || renew(entry_fd);
 }

@@ -1,5 +1,6 @@
-/* The list of what a warm start looks at: each directory of a tree, and its AppRun, with the ctime that it had when the tree
- * was published. Nobody can set a ctime: where all are the same, nothing was deleted, added, renamed or replaced. */
+/* The list of what a warm start looks at: each directory of a tree, and its AppRun, with the ctime that it had when the list was
+ * written. Nobody can set a ctime: where all are the same, nothing was deleted, added, renamed or replaced. Where one is not, each
+ * node is compared with the index; what the app added may stay. */
 #ifndef TMPRUN_STORE_WATCH_H
 #define TMPRUN_STORE_WATCH_H
 
@@ -7,10 +8,11 @@
 
 #include "image/index.h"
 
-/* Write `watch` into the entry, making it complete. The tree must be finished. 0, or -1 with errno. */
-int watch_write(int entry_fd, const struct index *index);
+/* Write `watch` into the entry, making it complete. The tree must be finished, and when it is `in_use` already, all that the image
+ * brought must still stand. 0, or -1. */
+int watch_write(int entry_fd, const struct index *index, bool in_use);
 
-/* Whether the entry is complete and its tree as it was published. */
+/* Whether the entry is complete, and what the image brought as it was published. */
 bool watch_holds(int entry_fd);
 
 #endif

@@ -111,5 +111,5 @@ bool stamps_hold(char *stamps)
 
 bool stamps_lack(const char *stamps)
 {
-	return contains(stamps, strlen(stamps), "\n0 ");
+	return find_text(stamps, strlen(stamps), "\n0 ") != NULL;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Our trees are at most MAX_DEPTH deep, below an entry's own directory. */
@@ -26,16 +27,26 @@ static int empty_directory(int fd, int depth)
 	return result;
 }
 
+/* The app may have made directories that even it cannot read. */
+static int open_to_empty(int dir, const char *name)
+{
+	static const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir, name, flags);
+	if (fd < 0 && errno == EACCES && syscall(SYS_fchmodat, dir, name, 0700) == 0)
+		fd = openat(dir, name, flags);
+	return fd;
+}
+
 static int remove_below(int dir, const char *name, int depth)
 {
 	if (depth > REMOVE_DEPTH) {
 		errno = ELOOP;
 		return -1;
 	}
-	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open_to_empty(dir, name);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
-	fchmod(fd, 0700); /* published directories have no write bit */
+	fchmod(fd, 0700); /* the image's directories may have no write bit */
 	if (empty_directory(fd, depth) < 0)
 		return -1;
 	return unlinkat(dir, name, AT_REMOVEDIR);

@@ -158,14 +158,27 @@ int tree_make_hard_links(const struct tree *tree, struct fault *fault)
 	return 0;
 }
 
-static mode_t file_mode(const struct tree *tree, const struct node *node)
+mode_t tree_mode(const struct tree *tree, const struct node *node)
 {
-	return tree->sealed ? (node->mode & 0555) | 0400 : node->mode & 0777;
+	mode_t mode = node->mode & 0777;
+	if (!tree->sealed)
+		return mode;
+	if (node->type == NODE_DIRECTORY)
+		return mode | 0500;
+	return (index_is_library(tree->index, node) ? mode & NO_WRITE : mode) | 0400;
+}
+
+/* A program that only its content tells: it was made writable, and nobody has seen it yet. */
+static bool is_sealed_program(const struct tree *tree, const struct node *node, int fd)
+{
+	char magic[4];
+	return tree->sealed && node->flags & NODE_FIRST && node->mode & ~NO_WRITE & 0777 && read_at(fd, magic, sizeof magic, 0) == 0 &&
+	       memcmp(magic, "\177ELF", sizeof magic) == 0;
 }
 
 static int write_flags(const struct tree *tree, uint32_t number)
 {
-	bool looked_at = tree->retarget && retarget_concerns(tree->retarget, number);
+	bool looked_at = tree->index->nodes[number].flags & NODE_FIRST;
 	return (looked_at ? O_RDWR : O_WRONLY) | O_NOFOLLOW | O_CLOEXEC;
 }
 
@@ -175,7 +188,7 @@ int tree_make_file(const struct tree *tree, struct place *place, uint32_t number
 	int above = go_above(tree, place, number, name, fault);
 	if (above < 0)
 		return -1;
-	mode_t mode = finished ? file_mode(tree, &tree->index->nodes[number]) : 0600;
+	mode_t mode = finished ? tree_mode(tree, &tree->index->nodes[number]) : 0600;
 	for (;;) {
 		int fd = openat(above, name, write_flags(tree, number) | O_CREAT | O_EXCL, mode);
 		if (fd >= 0)
@@ -199,7 +212,9 @@ int tree_finish_file(const struct tree *tree, uint32_t number, int fd, bool fini
 {
 	const struct node *node = &tree->index->nodes[number];
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = node->mtime}};
-	if ((tree->retarget && retarget_file(tree->retarget, number, fd) < 0) || (!finished && fchmod(fd, file_mode(tree, node)) < 0) ||
+	bool program = is_sealed_program(tree, node, fd);
+	mode_t mode = program ? tree_mode(tree, node) & NO_WRITE : tree_mode(tree, node);
+	if ((tree->retarget && retarget_file(tree->retarget, number, fd) < 0) || ((program || !finished) && fchmod(fd, mode) < 0) ||
 	    futimens(fd, times) < 0)
 		return store_fault(tree, number, fault);
 	return 0;
@@ -211,9 +226,8 @@ int tree_finish_directory(const struct tree *tree, struct place *place, uint32_t
 	int fd = tree_go(tree, place, number, fault);
 	if (fd < 0)
 		return -1;
-	mode_t mode = tree->sealed ? (node->mode & 0555) | 0500 : node->mode & 0777;
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = node->mtime}};
-	return fchmod(fd, mode) < 0 || futimens(fd, times) < 0 ? store_fault(tree, number, fault) : 0;
+	return fchmod(fd, tree_mode(tree, node)) < 0 || futimens(fd, times) < 0 ? store_fault(tree, number, fault) : 0;
 }
 
 int tree_finish_directories(const struct tree *tree, struct fault *fault)

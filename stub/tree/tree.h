@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/fault.h"
 #include "image/index.h"
@@ -15,7 +16,7 @@
 struct tree {
 	const struct index *index;
 	int root;              /* the directory that is node 0 */
-	bool sealed;           /* the store's way: without write bits */
+	bool sealed;           /* the store's way: programs and libraries without write bits, and we can always get at it */
 	bool merge;            /* replace what is already there (extraction over an older one) */
 	bool root_stays;       /* the root is the user's own directory: its mode and time are not ours to set */
 	const uint8_t *wanted; /* a flag a node: make only these; NULL: all */
@@ -33,6 +34,10 @@ static inline bool tree_wants(const struct tree *tree, uint32_t number)
 {
 	return !tree->wanted || tree->wanted[number];
 }
+
+/* The mode that the node gets. An ELF program (NODE_FIRST) in a sealed tree has no write bit, besides. */
+enum { NO_WRITE = 0555 };
+mode_t tree_mode(const struct tree *tree, const struct node *node);
 
 /* Descriptor of directory node `number`, owned by `place`; -1 on failure. */
 int tree_go(const struct tree *tree, struct place *place, uint32_t number, struct fault *fault);

@@ -11,10 +11,13 @@ from golden_table import (
     FILE,
     HOLE,
     INTERPRETER,
+    LZ4,
+    LZO,
     SCRIPT,
     STORED,
     SYMLINK,
     TABLES,
+    XZ,
     ZLIB,
     ZSTD,
     Table,
@@ -69,8 +72,11 @@ def foreign() -> Table:
     table = Table()
     table.image = (123456, bytes(range(32)))
     table.frame(96, 20, 131072, ZLIB)
+    table.frame(116, 4, 1048576, XZ)
+    table.frame(120, 4, 131072, LZ4)
+    table.frame(124, 4, 131072, LZO)
     table.directory(0, b"", 1, 1)
-    table.file(0, b"AppRun", (0, 131071, 1), mode=0o755, first=True)
+    table.file(0, b"AppRun", (0, 131071, 1), (1, 0, 1048576), (2, 0, 1), (3, 1, 1), mode=0o755, first=True)
     return table
 
 
@@ -139,7 +145,8 @@ def bad_heads(good: bytes) -> Bad:
 
 
 def bad_frames(good: bytes) -> Bad:
-    yield "codec", "known codecs", frame(good, 0, codec=3)
+    yield "codec", "known codecs", frame(GOOD["foreign"]().bytes(), 0, codec=6)
+    yield "codec-foreign", "codecs of bundles, unless foreign", frame(good, 0, codec=3)
     yield "frame-reserved", "reserved fields are zero", frame(good, 0, reserved=1)
     yield "frame-stored-0", "a frame's stored size", frame(good, 0, stored=0)
     yield "frame-stored-large", "a frame's stored size", frame(frame(good, 1, offset=1 << 40), 0, stored=9437185)

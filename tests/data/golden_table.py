@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 DIRECTORY, FILE, SYMLINK, LINK = range(4)
-STORED, ZSTD, ZLIB = range(3)
+STORED, ZSTD, ZLIB, XZ, LZ4, LZO = range(6)
 HOLE = 0xFFFFFFFF
 HEADER_FIELDS = {
     "magic": (0, "8s"), "frames": (8, "I"), "nodes": (12, "I"), "segments": (16, "I"), "fixups": (20, "I"),

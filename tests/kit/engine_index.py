@@ -11,7 +11,7 @@ from tmprun.errors import TmprunError
 from tmprun.start.importer import compile_image
 
 # What squashfs' codecs are called by mksquashfs: those that the engine reads by itself.
-CODECS = ("gzip", "zstd")
+CODECS = ("gzip", "zstd", "xz", "lz4", "lzo")
 
 
 def engine_says(image: Path, door: Path | None = None) -> bytes | str:

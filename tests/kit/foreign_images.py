@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import random
 import stat
@@ -12,11 +13,24 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import lz4.block
 import zstandard
+from lzallright import LZOCompressor
 
 from kit.trees import Entry, below, compared
 from tmprun.index.nodes import Index, Node
-from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK
+from tmprun.index.rules import (
+    CODEC_LZ4,
+    CODEC_LZO,
+    CODEC_STORED,
+    CODEC_XZ,
+    CODEC_ZLIB,
+    CODEC_ZSTD,
+    DIRECTORY,
+    FILE,
+    HOLE,
+    SYMLINK,
+)
 
 COMPRESSORS = ("gzip", "zstd", "xz", "lz4", "lzo")
 X86_64 = 62
@@ -147,6 +161,9 @@ def _plain(fd: int, index: Index, number: int) -> bytes:
         CODEC_STORED: lambda stored: stored,
         CODEC_ZLIB: zlib.decompress,
         CODEC_ZSTD: lambda stored: zstandard.ZstdDecompressor().decompress(stored, max_output_size=frame.plain),
+        CODEC_XZ: lzma.decompress,
+        CODEC_LZ4: lambda stored: lz4.block.decompress(stored, uncompressed_size=frame.plain),
+        CODEC_LZO: lambda stored: LZOCompressor.decompress(stored, frame.plain),
     }
     plain = decode[frame.codec](stored)
     assert len(plain) == frame.plain

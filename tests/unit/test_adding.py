@@ -55,7 +55,7 @@ def test_a_flag(option: str, field: str) -> None:
     declared = {path for path in naming(rf"\b{field};") if path.endswith("request.h")}
     if option == "--signals":
         named -= {"tmprun/start/importer.py"}  # its value is Python's own: what CPython changes at its start
-    if option in ("--image-fd", "--index-fd", "--frames-fd", "--read-as", "--again"):
+    if option in ("--image-fd", "--index-fd", "--read-as", "--again"):
         named -= {"tmprun/start/importer.py"}  # what the importer has found out
     assert named | declared == {"stub/start/options.c", "stub/start/request.h"}
     assert len(named | declared) <= permitted("A flag of `run`")

@@ -136,7 +136,7 @@ def _facts(item: Item) -> dict[str, Any]:
 
 def _finding_facts(found: Finding) -> dict[str, Any]:
     outcome = {"result": found.result, "reason": found.reason, "differences": list(found.differences)}
-    return {**_facts(found.entry), **outcome, "removed": found.removed}
+    return {**_facts(found.entry), **outcome, "added": list(found.added), "removed": found.removed}
 
 
 def _named(item: Item) -> str:
@@ -163,5 +163,6 @@ def _tell(report: Report, *, as_json: bool, dry_run: bool) -> None:
 def _tell_finding(found: Finding) -> None:
     say([f"{found.result}  {_named(found.entry)}{': ' + one_line(found.reason) if found.reason else ''}"])
     say(f"  {one_line(difference)}" for difference in found.differences)
+    say(f"  {one_line(path)}: added, not the image's" for path in found.added)
     if found.result == "damaged" and not found.removed:
         complain(f"{found.entry.path}: differs from its image; tmprun cache verify --repair removes it")

@@ -44,6 +44,7 @@ def _rows(found: Info, cached: str) -> Iterator[tuple[str, str]]:
         yield from _packed(found.contents)
     yield "filled first", _start(found.hot, "as it was packed")
     yield "trace", _start(found.trace, "opened by starts on this machine")
+    yield "was ended", found.ended
     yield "updates", found.update_information or "no update information"
     yield "signature", "signed, not checked" if found.signed else "none"
     yield "SHA-256", found.sha256

@@ -7,14 +7,12 @@ when an image needs them: each costs milliseconds, and most starts need one.
 from __future__ import annotations
 
 from tmprun.errors import BadImage, UnsupportedImage
-from tmprun.index.rules import CODEC_ZLIB, CODEC_ZSTD
+from tmprun.index.rules import CODEC_LZ4, CODEC_LZO, CODEC_XZ, CODEC_ZLIB, CODEC_ZSTD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
-
-NO_CODEC = -1  # in a frame's `codec`: the engine cannot decode it
 
 # A dictionary is at most a block (1 MiB) large, and liblzma's own tables take some 100 KiB.
 _XZ_MEMORY = 16 << 20
@@ -25,7 +23,7 @@ _LZO_HARMLESS = 128 << 10
 
 
 class Codec:
-    """`name` for people, `number` the index's codec or `NO_CODEC`, `decode(stored, limit)`, which raises BadImage.
+    """`name` for people, `number` the index's codec, `decode(stored, limit)`, which raises BadImage.
 
     `declared(head)`, where the format has such a thing, is the plain size that a block's first `head` bytes declare, or
     None when they do not.
@@ -54,7 +52,7 @@ def codec_for(compression: int) -> Codec:
 
 def codec_of_frame(number: int) -> Codec | None:
     """The codec that an index calls `number`; None when it has no such number."""
-    row = next((row for row in _CODECS if row[1] == number != NO_CODEC), None)
+    row = next((row for row in _CODECS if row[1] == number), None)
     return _made(*row[1:]) if row else None
 
 
@@ -183,8 +181,8 @@ def _lzo(number: int) -> Codec:
 # The number that squashfs has for a codec, the index's, and what makes its decoder.
 _CODECS = (
     (1, CODEC_ZLIB, _zlib),
-    (3, NO_CODEC, _lzo),
-    (4, NO_CODEC, _xz),
-    (5, NO_CODEC, _lz4),
+    (3, CODEC_LZO, _lzo),
+    (4, CODEC_XZ, _xz),
+    (5, CODEC_LZ4, _lz4),
     (6, CODEC_ZSTD, _zstd),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tmprun.elf.interpreter_plan import brings_loader, plan
 from tmprun.errors import BadImage
-from tmprun.images.codecs import NO_CODEC
 from tmprun.images.digests import Pass, digest
 from tmprun.images.files import Files
 from tmprun.images.formats import Head, read_head
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
 
 
 class Compiled:
-    """All there is to know about a foreign image; sizes and offsets in bytes.
-
-    `table` is its index, empty when the engine cannot decode the image's frames and a bundle must be made of it.
-    """
+    """All there is to know about a foreign image; sizes and offsets in bytes. `table` is its index."""
 
     def __init__(self, fd: int, size: int, head: Head, squashfs: Squashfs, sha256: bytes) -> None:
         self.size = size
@@ -35,13 +31,10 @@ class Compiled:
         self.compression = squashfs.codec.name
         self.sha256 = sha256
         self.fixups = _fixups(fd, squashfs)
-        self.at_once = is_impatient(squashfs.root, squashfs_files(fd, squashfs).part)
-        self.table = b""
-        if squashfs.codec.number != NO_CODEC:
-            self.table = encode(
-                squashfs.root, squashfs.frames, fixups=self.fixups, image_size=size, image_sha256=sha256,
-                at_once=self.at_once,
-            )  # fmt: skip
+        self.table = encode(
+            squashfs.root, squashfs.frames, fixups=self.fixups, image_size=size, image_sha256=sha256,
+            at_once=is_impatient(squashfs.root, squashfs_files(fd, squashfs).part),
+        )  # fmt: skip
 
 
 def compile_opened(image: Image, mark: Callable[[str], None] = lambda name: None) -> Compiled:
@@ -57,9 +50,7 @@ def compile_opened(image: Image, mark: Callable[[str], None] = lambda name: None
 
 def squashfs_files(fd: int, squashfs: Squashfs) -> Files:
     """The files of an image whose frames have their digests."""
-    return Files(
-        fd, squashfs.root, squashfs.frames, 0, lambda stored: squashfs.codec.decode(stored, squashfs.block_size)
-    )
+    return Files(fd, squashfs.root, squashfs.frames)
 
 
 def _fixups(fd: int, squashfs: Squashfs) -> Sequence[Fixup]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 from tmprun.errors import BadImage
 from tmprun.images.codecs import codec_of_frame
@@ -11,23 +10,17 @@ from tmprun.images.source import read_exactly
 from tmprun.index.nodes import Frame, Node
 from tmprun.index.rules import CODEC_STORED, FILE, HOLE, MAX_PLAIN
 
-Decode = Callable[[bytes], bytes]
-
 _KEPT = 8
 
 
 class Files:
-    """The files under `root` of the image open as `fd`: `frames` are what its segments name, counted from `base`.
+    """The files under `root` of the image open as `fd`: `frames` are what its segments name, counted from `base`."""
 
-    `decode` is for the frames that the engine has no codec for.
-    """
-
-    def __init__(self, fd: int, root: Node, frames: list[Frame], base: int = 0, decode: Decode | None = None) -> None:
+    def __init__(self, fd: int, root: Node, frames: list[Frame], base: int = 0) -> None:
         self.root = root
         self._fd = fd
         self._frames = frames
         self._base = base
-        self._decode = decode
         self._kept: dict[int, bytes] = {}
 
     def read(self, node: Node, limit: int) -> bytes:
@@ -70,8 +63,6 @@ class Files:
         if frame.codec == CODEC_STORED:
             return stored
         codec = codec_of_frame(frame.codec)
-        if codec is not None:
-            return codec.decode(stored, min(frame.plain, MAX_PLAIN))
-        if self._decode is None:
+        if codec is None:
             raise BadImage("a compressed block has an unknown codec", remedy="download it again")
-        return self._decode(stored)
+        return codec.decode(stored, min(frame.plain, MAX_PLAIN))

@@ -16,6 +16,7 @@ from tmprun.index.rules import (
     FIXUP_SCRIPT,
     FLAG_AT_ONCE,
     FLAG_FOREIGN,
+    FOREIGN_CODECS,
     FRAME,
     HARD_LINK,
     HEADER,
@@ -61,7 +62,7 @@ def decode(table: bytes) -> Index:
     index.content_size, index.image_size, index.image_sha256 = content, image_size, image_sha256
     _must(index.foreign or (image_size == 0 and not any(image_sha256)), "image digest in an index that is not foreign")
     index.metadata = table[at_meta:]
-    index.frames = _decode_frames(table[HEADER.size : at_nodes])
+    index.frames = _decode_frames(table[HEADER.size : at_nodes], CODECS + FOREIGN_CODECS if index.foreign else CODECS)
     segments = list(SEGMENT.iter_unpack(table[at_segments:at_fixups]))
     _check_segments(segments, index.frames)
     reader = _NodeReader(index, segments, table[at_strings:at_meta])
@@ -87,11 +88,11 @@ def _must(true: bool, otherwise: str) -> None:
         raise BadImage(otherwise)
 
 
-def _decode_frames(rows: bytes) -> list[Frame]:
+def _decode_frames(rows: bytes, codecs: tuple[int, ...]) -> list[Frame]:
     frames = []
     end = 0
     for offset, stored, plain, codec, zero, digest in FRAME.iter_unpack(rows):
-        _must(zero == 0 and codec in CODECS, "unknown codec")
+        _must(zero == 0 and codec in codecs, "unknown codec")
         _must(0 < stored <= MAX_STORED and 0 < plain <= MAX_PLAIN, "frame size out of range")
         _must(codec != CODEC_STORED or stored == plain, "stored frame with two sizes")
         _must(end <= offset < 1 << 62, "frames overlap or are out of order")

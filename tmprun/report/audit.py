@@ -22,12 +22,16 @@ INTACT, DAMAGED, UNVERIFIED = "intact", "damaged", "unverified"
 
 @dataclass(frozen=True)
 class Finding:
-    """One entry. `result` is one of the three above, `reason` why it could not be verified or removed."""
+    """One entry. `result` is one of the three above, `reason` why it could not be verified or removed.
+
+    `differences` is about what the image brought, `added` are paths of what it did not bring, which may stay.
+    """
 
     entry: Entry
     result: str
     reason: str = ""
     differences: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     removed: bool = False
 
 
@@ -57,14 +61,14 @@ def _verify(entry: Entry, source: str) -> Finding:
         with _held(entry), told(source) as image:
             if image.key not in (entry.key, store.origin(entry)):
                 return Finding(entry, UNVERIFIED, f"{source} is another image now")
-            differences = ask_engine(source, entry.path, image)
+            differences, added = ask_engine(source, entry.path, image)
     except TmprunError as error:
         return Finding(entry, UNVERIFIED, str(error))
     except EngineFailed:
         return Finding(entry, UNVERIFIED, "the engine could not read the image")
     except OSError as error:
         return Finding(entry, UNVERIFIED, error.strerror or str(error))
-    return Finding(entry, DAMAGED if differences else INTACT, differences=tuple(differences))
+    return Finding(entry, DAMAGED if differences else INTACT, "", tuple(differences), tuple(added))
 
 
 @contextmanager
@@ -81,4 +85,4 @@ def _held(entry: Entry) -> Iterator[None]:
 def _repaired(finding: Finding) -> Finding:
     entry = finding.entry
     kept = evict(entry.root.path, [entry.key]).get(entry.key, "")
-    return Finding(entry, DAMAGED, kept and f"not removed: {kept}", finding.differences, not kept)
+    return Finding(entry, DAMAGED, kept and f"not removed: {kept}", finding.differences, finding.added, not kept)

@@ -25,8 +25,7 @@ from tmprun.index.nodes import Frame, Node, breadth_first, key_of
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
 from tmprun.report.runs_here import Needs, needs_of, verdict
-from tmprun.store.known import open_cache
-from tmprun.store.traces import Start, files_of, recorded, start_of
+from tmprun.store.traces import Start, files_of, last_words, recorded, start_of
 
 BUNDLE, TYPE_2, TYPE_1 = "bundle", "AppImage type 2", "AppImage type 1"
 
@@ -66,7 +65,8 @@ class Info:
 
     `contents` is None, and `obstacle` says why, when tmprun cannot read what is in it. `runs_here` is "yes", or what is
     missing on this machine. `packages` are what was brought with the C library. `hot` is what a bundle has in front
-    since a start opens it, `trace` what starts on this machine were seen to open; None when that is not known.
+    since a start opens it, `trace` what starts on this machine were seen to open; None when that is not known. `ended`
+    is why the app had to be ended, the last time that it ran; empty when it had not, or the next start has said it.
     """
 
     path: str
@@ -84,6 +84,7 @@ class Info:
     packages: tuple[Package, ...] = ()
     hot: Start | None = None
     trace: Start | None = None
+    ended: str = ""
 
 
 def look(path: str) -> Info:
@@ -120,6 +121,7 @@ def _bundle(image: Image, footer: Footer) -> Info:
         packages=packages,
         hot=start_of([index.nodes[number] for number in index.hot]) if index.hot else None,
         trace=_trace(footer.key, index.nodes),
+        ended=last_words(footer.key),
     )
 
 
@@ -162,25 +164,13 @@ def _type_2(image: Image, compiled: Compiled) -> Info:
     contents = _contents(
         files, squashfs.frames, codec=compiled.compression, level=None, block_size=squashfs.block_size, name=""
     )
-    key = key_of(compiled.table) if compiled.table else _key_of_transcoded(image)
+    key = key_of(compiled.table)
     return replace(
         _info(image, TYPE_2, compiled.payload, contents, key=key, sha256=compiled.sha256.hex()),
         runs_here=_runs_here(image, needs_of(files, compiled.fixups)),
         trace=_trace(key, breadth_first(squashfs.root)[0]),
+        ended=last_words(key),
     )
-
-
-def _key_of_transcoded(image: Image) -> str:
-    """The key of the bundle that the image was transcoded into; nothing while there is none."""
-    with open_cache() as cache:
-        fd = cache.open_bundle(cache.lookup(image.identity) or "")
-    if fd is None:
-        return ""
-    try:
-        footer = read_footer(fd)
-    finally:
-        os.close(fd)
-    return footer.key if footer else ""
 
 
 def _type_1(image: Image, error: UnsupportedImage) -> Info:

@@ -15,13 +15,14 @@ from typing import IO
 
 from tmprun.bundle.footer import read_footer
 from tmprun.engine import programs
-from tmprun.errors import BadImage, EngineFailed, TmprunError
+from tmprun.errors import EngineFailed, TmprunError
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.index.nodes import key_of
 from tmprun.start.importer import ensure_opened, image_options
 from tmprun.store.shelves import Root
 
+_ADDED = ": added"  # how the engine's line about what no image brought ends
 ROOT_LINE = re.compile(r"(.*)\t(tmpfs|disk|)\t(ok|refused)\t(.*)")
 
 
@@ -49,17 +50,9 @@ def told(path: str) -> Iterator[Told]:
         known = ensure_opened(image)
         option, fd = known.handed_over()
         try:
-            key = key_of(known.table) if known.table else _key_of_bundle(fd, path)
-            yield Told(key, (*image_options(image), option, str(fd)), (image.fd, fd))
+            yield Told(key_of(known.table), (*image_options(image), option, str(fd)), (image.fd, fd))
         finally:
             os.close(fd)
-
-
-def _key_of_bundle(fd: int, path: str) -> str:
-    footer = read_footer(fd)
-    if footer is None:
-        raise BadImage("what it was unpacked into is no bundle any more", one_line(path), "start it again")
-    return footer.key
 
 
 def roots() -> list[Root]:
@@ -98,15 +91,20 @@ def extract_and_print(path: str, into: str, patterns: Sequence[str], output: int
     _ask("@extract", path, *options, arguments=patterns, stdout=output)
 
 
-def verify(path: str, tree: str, image: Told) -> list[str]:
-    """How the tree in the directory `tree` differs from what the image says; nothing when it does not."""
+def verify(path: str, tree: str, image: Told) -> tuple[list[str], list[str]]:
+    """How what the image brought differs in the directory `tree` from what the image says, and what was added there.
+
+    Lines `PATH: HOW`, and paths, both from the tree's root.
+    """
     done = _ask_about(image, "@verify", path, "--tree", tree, fine=(0, 1), stdout=subprocess.PIPE)
-    differences = os.fsdecode(done.stdout).splitlines()
+    lines = os.fsdecode(done.stdout).splitlines()
+    added = [line.removesuffix(_ADDED) for line in lines if line.endswith(_ADDED)]
+    differences = [line for line in lines if not line.endswith(_ADDED)]
     if bool(differences) != (done.returncode == 1):
         raise TmprunError(
             f"the engine found {len(differences)} differences and exits with {done.returncode}", one_line(path)
         )
-    return differences
+    return differences, added
 
 
 def judge(tree: str) -> str:

@@ -1,8 +1,8 @@
 """The first start of a foreign image: find out what the engine must know about it, remember that, and start the engine.
 
 The front door passes a file that it knows nothing about to `tmprun-py @import ... --options N OPTIONS -- APP ARGS...`,
-where N is how many words its own options are, which it gets back as they are. Here that becomes an index (or, where the
-engine lacks the codec, a bundle), and this process becomes the front door again:
+where N is how many words its own options are, which it gets back as they are. Here that becomes an index, and this
+process becomes the front door again:
 `tmprun @VERB --image-fd M --index-fd N OPTIONS -- APP ARGS...`. The image comes and goes as an open descriptor,
 since its name may lead to another file by then. Somebody waits meanwhile: nothing is imported that is slow to load.
 """
@@ -33,27 +33,18 @@ _SWITCH = 0.0002
 
 
 class Known:
-    """What the engine is told about an image: its index `table`, or `bundle`, what it was made into, an open file that
-    is the caller's to close.
-
-    `name` is what the cache calls it; empty when it could not be kept.
+    """What the engine is told about an image: its index `table`.
 
     `compiled` is what the index was made of, when that was done now. It is kept because somebody waits: to take the
     tree of 100,000 files apart takes 50 ms, and when this process becomes another one nobody needs to.
     """
 
-    def __init__(
-        self, table: bytes, bundle: int | None = None, name: str = "", compiled: Compiled | None = None
-    ) -> None:
+    def __init__(self, table: bytes, compiled: Compiled | None = None) -> None:
         self.table = table
-        self.bundle = bundle
-        self.name = name
         self.compiled = compiled
 
     def handed_over(self) -> tuple[str, int]:
-        """The engine's option for this, and the descriptor that is its value; a new one for a table."""
-        if self.bundle is not None:
-            return "--frames-fd", self.bundle
+        """The engine's option for this, and the descriptor that is its value, which is the caller's to close."""
         return "--index-fd", handover.with_content("tmprun-index", self.table)
 
 
@@ -75,7 +66,7 @@ def ensure_known(path: str) -> Known:
 def ensure_opened(image: Image) -> Known:
     """What the engine needs to build the foreign image's tree: from the disk cache, or put there now.
 
-    Errors as for `compile_image`; TmprunError when a bundle must be made of it and can be written nowhere.
+    Errors as for `compile_image`.
     """
     with open_cache() as cache:
         name = cache.lookup(image.identity)
@@ -96,71 +87,26 @@ def _find_out(image: Image, cache: Cache, clock: Clock) -> Known:
         clock.mark("hash")
         known = _from_cache(cache, sha256)
         if known:
-            _remember(image, cache, known, sha256)
+            _remember(image, cache, sha256)
             clock.mark("cache")
             return known
     compiled = compile_opened(image, clock.mark)
-    if compiled.table:
-        cache.add_index(compiled.sha256, compiled.table)
-        known = Known(compiled.table, compiled=compiled)
-    else:
-        known = _bundle(image, cache, compiled)
-    _remember(image, cache, known, compiled.sha256)
+    cache.add_index(compiled.sha256, compiled.table)
+    _remember(image, cache, compiled.sha256)
     clock.mark("cache")
-    return known
+    return Known(compiled.table, compiled)
 
 
-def _remember(image: Image, cache: Cache, known: Known, sha256: bytes) -> None:
+def _remember(image: Image, cache: Cache, sha256: bytes) -> None:
     """From now on the image's identity leads to what is known, unless the file has become another one meanwhile."""
     if image.settled:
-        cache.remember(image.identity, f"{sha256.hex()}.{'index' if known.table else 'bundle'}")
+        cache.remember(image.identity, f"{sha256.hex()}.index")
 
 
 def _from_cache(cache: Cache, sha256: bytes) -> Known | None:
     """What the cache has about the image with this digest."""
     table = cache.index(sha256)
-    if table:
-        return Known(table)
-    return _kept_bundle(cache, f"{sha256.hex()}.bundle")
-
-
-def _kept_bundle(cache: Cache, name: str) -> Known | None:
-    fd = cache.open_bundle(name)
-    return None if fd is None else Known(b"", fd, name)
-
-
-def _bundle(image: Image, cache: Cache, compiled: Compiled) -> Known:
-    """Make a bundle of the image: in the cache; where that cannot be, in a file without a name."""
-    from tmprun.bundle.transcode import transcode  # this loads slowly, and then works for seconds
-
-    name = f"{compiled.sha256.hex()}.bundle"
-    known = _kept_bundle(cache, name)
-    draft = None if known else cache.draft(name, _say_waiting)
-    if draft:
-        with draft:
-            try:
-                known = _kept_bundle(cache, name)  # whoever held the lock before us may have made it
-                if not known:
-                    transcode(image.fd, compiled.squashfs, draft.fd, compiled.fixups, compiled.at_once)
-                    draft.publish()
-            except OSError:  # no room, most likely: then without a name
-                pass
-    known = known or _kept_bundle(cache, name)
-    if known:
-        return known
-    fd = handover.anonymous_file("tmprun-bundle")
-    try:
-        transcode(image.fd, compiled.squashfs, fd, compiled.fixups, compiled.at_once)
-    except OSError as error:
-        raise TmprunError(
-            f"cannot be unpacked: {error.strerror}", "", "set XDG_CACHE_HOME to a directory with room"
-        ) from None
-    return Known(b"", fd)
-
-
-def _say_waiting() -> None:
-    sys.stderr.write("tmprun: waiting for another start of this image, which is unpacking it\n")
-    sys.stderr.flush()
+    return Known(table) if table else None
 
 
 def _check_machine(machine: str) -> None:

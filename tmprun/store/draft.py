@@ -7,19 +7,13 @@ writer leaves `NAME.tmp` behind without a lock, and the next one writes over it.
 
 from __future__ import annotations
 
-import _thread
 import fcntl
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
-
-ANNOUNCE = 1.0
-PATIENCE = 30.0
-"""Seconds after which somebody who waits is told so, and after which he stops waiting (docs/store.md)."""
 
 
 class Draft:
@@ -49,17 +43,13 @@ class Draft:
         self._published = True
 
 
-def begin(folder: int, name: str, waiting: Callable[[], None] | None = None) -> Draft | None:
-    """Begin to write `name`; None when somebody else does. OSError when nobody can.
-
-    With `waiting`, waits `PATIENCE` seconds for the other to end, and calls it when `ANNOUNCE` have passed. The file
-    may be there then: look before writing.
-    """
+def begin(folder: int, name: str) -> Draft | None:
+    """Begin to write `name`; None when somebody else does. OSError when nobody can."""
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         fd = os.open(_temporary(name), flags, 0o600, dir_fd=folder)
         try:
-            locked = _lock_now(fd) or (waiting is not None and _wait(fd, waiting))
+            locked = _lock_now(fd)
         except OSError:
             os.close(fd)
             raise
@@ -82,26 +72,6 @@ def _lock_now(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _wait(fd: int, waiting: Callable[[], None]) -> bool:
-    """Wait for the lock in a thread, which is left behind with a descriptor of its own when patience ends."""
-    own = os.dup(fd)  # the lock belongs to both
-    done = _thread.allocate_lock()
-    done.acquire()
-
-    def block() -> None:
-        try:
-            fcntl.flock(own, fcntl.LOCK_EX)
-        finally:
-            os.close(own)
-            done.release()
-
-    _thread.start_new_thread(block, ())
-    if done.acquire(timeout=ANNOUNCE):
-        return True
-    waiting()
-    return done.acquire(timeout=PATIENCE - ANNOUNCE)
 
 
 def _is_at(folder: int, name: str, fd: int) -> bool:

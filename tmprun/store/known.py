@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import stat
 
-from tmprun.errors import BadImage, TmprunError
+from tmprun.errors import BadImage
 from tmprun.index.decode import decode
 from tmprun.store import layout
 from tmprun.store.chain import open_chain
-from tmprun.store.draft import Draft, begin
+from tmprun.store.draft import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -83,7 +82,7 @@ def _open_ours(path: str, parent: int) -> int:
 
 
 class Cache:
-    """The opened cache, a context. Names in it are `SHA256.index` and `SHA256.bundle`, SHA256 in lower-case hex."""
+    """The opened cache, a context. Names in it are `SHA256.index`, SHA256 in lower-case hex."""
 
     def __init__(self, image: int, known: int) -> None:
         self._image = image
@@ -105,7 +104,7 @@ class Cache:
         except OSError:
             return None
         digest, _, kind = name.partition(".")
-        return name if len(digest) == 64 and _HEX.issuperset(digest) and kind in ("index", "bundle") else None
+        return name if len(digest) == 64 and _HEX.issuperset(digest) and kind == "index" else None
 
     def has_size(self, size: int) -> bool:
         """Whether an image of `size` bytes was known once: then the one at hand may be a copy of it."""
@@ -138,29 +137,6 @@ class Cache:
                     draft.publish()
         except OSError:
             return
-
-    def open_bundle(self, name: str) -> int | None:
-        """The bundle `name`, opened, when it is there and can be used."""
-        fd = self._open(name)
-        if fd is None:
-            return None
-        from tmprun.bundle.footer import read_footer, read_index  # loads slowly, and few images need it
-
-        try:
-            footer = read_footer(fd)
-            if footer is not None and read_index(fd, footer):
-                return fd
-        except (OSError, TmprunError):
-            pass
-        os.close(fd)
-        return None
-
-    def draft(self, name: str, waiting: Callable[[], None]) -> Draft | None:
-        """Begin to write the file `name`, see `begin`; None when somebody else does for too long, or nobody can."""
-        try:
-            return begin(self._image, name, waiting)
-        except OSError:
-            return None
 
     def _open(self, name: str) -> int | None:
         try:

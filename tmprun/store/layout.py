@@ -14,6 +14,7 @@ VERSION = "v1"
 TREES, LOCKS, IDENTITIES, STAGES, TRASH = "tree", "lock", "id", "stage", "trash"
 # In the disk cache:
 IMAGES, KNOWN, TRACES = "image", "known", "trace"
+ENDED = ".ended"  # behind the key, beside its trace
 
 # What is in an entry; the first four when it is complete, or nearly.
 LEASE, INDEX, WATCH, APPDIR, SOURCE = "lease", "index", "watch", "tree", "source"

@@ -14,6 +14,7 @@ from tmprun.store.shelves import FILE as READ
 from tmprun.store.shelves import shelf
 
 NUMBER = struct.Struct("<I")
+_LINE = 1000  # bytes of what is said of an end, at most
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,27 @@ def files_of(trace: bytes, nodes: Sequence[Node]) -> list[Node]:
 
 def recorded(key: str) -> bytes | None:
     """The trace that the disk cache has of the image with that key; None when there is none that we may trust."""
+    return _kept(key, MAX_NODES * NUMBER.size)
+
+
+def last_words(key: str) -> str:
+    """Why the app of the image with that key had to be ended the last time, unless a start has said it since."""
+    return os.fsdecode(_kept(f"{key}{layout.ENDED}", _LINE) or b"") if key else ""
+
+
+def _kept(name: str, most: int) -> bytes | None:
     cache = layout.cache()
-    if cache is None or not key:
+    if cache is None or not name:
         return None
     with shelf(cache, layout.TRACES) as folder:
         if folder is None:
             return None
         try:
-            fd = os.open(key, READ, dir_fd=folder)
+            fd = os.open(name, READ, dir_fd=folder)
         except OSError:
             return None
         with open(fd, "rb") as file:
             try:
-                return file.read(MAX_NODES * NUMBER.size) if os.fstat(fd).st_uid == os.geteuid() else None
+                return file.read(most) if os.fstat(fd).st_uid == os.geteuid() else None
             except OSError:  # a directory, say
                 return None

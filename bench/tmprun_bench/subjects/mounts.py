@@ -77,7 +77,7 @@ def runtime_fuse(context: Context, app: App, *, codec: str = "zstd") -> Subject:
     right = check(context, app)
     # Of a runtime that we do not know nobody can say whether its daemon outlives the app.
     helpers = 0 if app.image else 1
-    return Subject(name, steps, lambda output: right(without_version(output)), helpers=helpers)
+    return Subject(named(name, codec), steps, lambda output: right(without_version(output)), helpers=helpers)
 
 
 def without_version(output: bytes) -> bytes:

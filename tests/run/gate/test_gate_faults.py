@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -440,3 +442,81 @@ def test_a_process_limit_never_shows(in_memory: Harness, gated_app: Gated, nobod
     words = ["prlimit", f"--nproc={number}:{number}", gated_app.image, *opens]
     result = in_memory.run(*words, env=truth(gated_app, "demand"), user=nobody, group=nobody, extra_groups=[])
     assert result.stdout == b"right 1\n" * len(opens), str(result)
+
+
+def test_a_name_that_the_app_has_given_to_another_file_stays_the_apps(harness: Harness, image: Gated) -> None:
+    """What cannot be filled has two names in the image; only where it still is, something is put in its place."""
+    flip_a_bit(image, "usr/share/large")
+    app = Waiting(harness, image, "open=usr/hard")
+    other = Waiting(harness, image, "sleep=1")
+    tree = tree_of(harness)
+    (tree / "usr/own").write_text("the app's own")
+    (tree / "usr/own").rename(tree / "usr/share/large")
+    assert_ended(app.result())
+    assert (tree / "usr/share/large").read_text() == "the app's own"
+    assert other.result().status == 0
+
+
+def test_what_the_app_has_moved_and_cannot_be_filled_ends_it(harness: Harness, image: Gated) -> None:
+    """By its new name, which we do not know, somebody would read an empty file."""
+    flip_a_bit(image, "usr/share/large")
+    app = Waiting(harness, image, "open=usr/hard")
+    other = Waiting(harness, image, "sleep=20")
+    tree = tree_of(harness)
+    (tree / "usr/share/large").rename(tree / "usr/share/moved")
+    assert_ended(app.result())
+    assert_ended(other.result())
+    wait_until(lambda: is_gone(harness), LINGER)
+
+
+A_DEV_WITH_A_JOURNAL = """
+mkdir dev
+for name in null zero urandom; do : > dev/$name; mount --bind /dev/$name dev/$name; done
+ln -s "$JOURNAL" dev/log
+mount --rbind dev /dev
+exec "$@"
+"""
+
+
+def test_last_words_reach_who_cannot_see_the_apps_stderr(
+    harness: Harness, door_with_python: Path, image: Gated
+) -> None:
+    """As a service's: a socket, which nobody can open. The journal hears it, `info` has it, the next start says it."""
+    flip_a_bit(image, "usr/share/large")
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    journal.bind(str(harness.base / "log"))
+    ours, theirs = socket.socketpair()
+    settings = truth(image, "demand") | {"JOURNAL": str(harness.base / "log"), "TMPRUN_LOG": None}
+    command = [
+        *unshare("-m"),
+        "sh",
+        "-ec",
+        A_DEV_WITH_A_JOURNAL,
+        "sh",
+        harness.door,
+        image.image,
+        "open=usr/share/large",
+    ]
+    with journal, ours, theirs:
+        app = subprocess.Popen(
+            command, cwd=harness.work, env=harness.environment(settings), stdout=subprocess.PIPE, stderr=theirs
+        )
+        assert app.communicate(timeout=30)[0] == b"" and app.returncode == -signal.SIGKILL
+        journal.settimeout(10)
+        said = journal.recv(10_000).decode()
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+    why = said.partition(ENDED.removeprefix("tmprun: "))[2]
+    assert said.startswith(f"<11>tmprun: {image.image}: the app was ended") and "SHA-256" in why
+    wait_until(lambda: is_gone(harness), LINGER)
+    assert json.loads(harness.run(door_with_python, "info", "--json", image.image).stdout)["ended"] == why
+    again = harness.run(harness.door, image.image, "open=usr/lib/lib1.so.1", env=truth(image, "demand"))
+    assert (
+        again.stderr.decode().count(f"the last time it was ended, since a file of it could not be unpacked: {why}\n")
+        == 1
+    )
+    wait_until(lambda: is_gone(harness), LINGER)
+    third = harness.run(harness.door, image.image, "open=usr/lib/lib1.so.1", env=truth(image, "demand"))
+    assert b"the last time" not in third.stderr
+    assert json.loads(harness.run(door_with_python, "info", "--json", image.image).stdout)["ended"] == ""

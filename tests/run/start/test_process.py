@@ -168,8 +168,8 @@ def test_the_umask_is_the_callers_and_the_store_does_not_feel_it(
     seen = harness.run(*start("probe:report"), umask=mask).report()
     assert seen["umask"] == mask
     tree = Path(environ_of(seen)["APPDIR"])
-    assert oct(tree.stat().st_mode & 0o7777) == oct(0o555)
-    assert oct((tree / "AppRun").stat().st_mode & 0o7777) == oct(0o555)
+    assert oct(tree.stat().st_mode & 0o7777) == oct(0o755)
+    assert oct((tree / "AppRun").stat().st_mode & 0o7777) == oct(0o555)  # a program
 
 
 def test_limits_and_directory_are_the_callers(harness: Harness, start: Start) -> None:

@@ -29,8 +29,8 @@ def app(harness: Harness, name: str, megabytes: int, *, hole: int = 0) -> str:
     return f"{INSIDE}/{name}.app"
 
 
-def tmpfs(size: str, place: str = "/dev/shm") -> str:
-    return f"mkdir -p {place} /tmp/mine; mount -t tmpfs -o mode=1777,size={size} none {place}; chmod 700 /tmp/mine\n"
+def tmpfs(size: str, place: str = "/tmp") -> str:
+    return f"mkdir -p {place}; mount -t tmpfs -o mode=1777,size={size} none {place}\n"
 
 
 def places(result: Result) -> list[str]:
@@ -51,15 +51,15 @@ def idle(store: str) -> str:
 def test_half_of_a_small_tmpfs_is_the_apps_own(harness: Harness, mode: str) -> None:
     """A container's 64 MB of shared memory: an app of 48 MB goes elsewhere, and has them."""
     image = app(harness, "large", 48)
-    words = ["fallocate", "-l", "32M", "/dev/shm/of-the-app"]
+    words = ["fallocate", "-l", "32M", "/tmp/of-the-app"]
     result = confined(harness, tmpfs("64m"), image, *words, env={"TMPRUN_FILL": mode})
-    assert places(result) == ["/tmp/tmprun-0"] and b"48000000" in result.stdout
+    assert places(result) == ["/dev/shm/tmprun-0"] and b"48000000" in result.stdout
 
 
 def test_twelve_apps_leave_half_of_the_runtime_directory(harness: Harness) -> None:
     images = [app(harness, f"app{number}", 8 + number % 3) for number in range(12)]
     run = "/tmp/mine/run"
-    setup = f"mkdir -m 0700 -p {run}; mount -t tmpfs -o mode=0700,size=100m none {run}\n"
+    setup = f"mkdir -m 0700 -p /tmp/mine {run}; mount -t tmpfs -o mode=0700,size=100m none {run}\n"
     script = f'for image; do "$image" || exit; {idle(f"{run}/tmprun")} done; df --output=avail -m {run} | tail -1'
     result = confined(
         harness, setup, "sh", "-c", script, "sh", *images, env={"XDG_RUNTIME_DIR": run, "TMPRUN_FILL": "eager"}
@@ -95,9 +95,9 @@ def test_nothing_gives_way_in_vain(harness: Harness) -> None:
 
 def test_without_another_root_an_app_may_have_all(harness: Harness) -> None:
     image = app(harness, "large", 40)
-    elsewhere = "for place in /tmp /var/tmp; do mount -o remount,bind,noexec $place; done\n"
+    elsewhere = "for place in /dev/shm /var/tmp; do mount -o remount,bind,noexec $place; done\n"
     env = {"XDG_CACHE_HOME": None, "HOME": "/", "TMPRUN_FILL": "eager"}
-    assert places(confined(harness, elsewhere + tmpfs("64m"), image, env=env)) == ["/dev/shm/tmprun-0"]
+    assert places(confined(harness, elsewhere + tmpfs("64m"), image, env=env)) == ["/tmp/tmprun-0"]
 
 
 def test_on_demand_asks_for_what_must_be_there(harness: Harness) -> None:

@@ -33,13 +33,20 @@ def root_used(result: Result) -> str:
     return environ_of(result.report())["APPDIR"].partition("/v1/tree/")[0]
 
 
+BY_HAND = "mount -t tmpfs -o mode=0755 none /run; mkdir -m 0700 -p /run/user/0; "
 ORDER = [
     ({"APPIMAGE_TARGET_DIR": "/tmp/target"}, "/tmp/target/tmprun-UID"),
     ({"TMPDIR": "/tmp/mine", "APPIMAGE_EXTRACT_AND_RUN": "1"}, "/tmp/mine/tmprun-UID"),
     ({"XDG_RUNTIME_DIR": "/tmp/run"}, "/tmp/run/tmprun"),
-    ({}, "/dev/shm/tmprun-UID"),
-    ({"without": "/dev/shm", "TMPDIR": "/tmp/mine"}, "/tmp/mine/tmprun-UID"),
-    ({"without": "/dev/shm"}, "/tmp/tmprun-UID"),
+    ({"XDG_RUNTIME_DIR": "/run/user/0", "setup": BY_HAND}, "/run/user/0/tmprun"),
+    ({}, "/tmp/tmprun-UID"),
+    ({"TMPDIR": "/tmp/mine"}, "/tmp/mine/tmprun-UID"),
+    ({"setup": BY_HAND}, "/tmp/tmprun-UID"),
+    ({"without": "/tmp", "setup": BY_HAND}, "/run/user/0/tmprun"),
+    ({"without": "/tmp", "setup": BY_HAND, "XDG_RUNTIME_DIR": "/tmp/none"}, "/run/user/0/tmprun"),
+    ({"without": "/tmp", "setup": BY_HAND.replace("-m 0700", "-m 0777")}, "/dev/shm/tmprun-UID"),
+    ({"without": "/tmp", "setup": BY_HAND + "chown 1000:1000 /run/user/0"}, "/dev/shm/tmprun-UID"),
+    ({"without": "/tmp"}, "/dev/shm/tmprun-UID"),
     ({"without": "/dev/shm /tmp"}, f"{INSIDE}/cache/tmprun"),
     ({"without": "/dev/shm /tmp", "XDG_CACHE_HOME": None}, f"{INSIDE}/home/.cache/tmprun"),
     ({"without": "/dev/shm /tmp", "XDG_CACHE_HOME": "relative"}, f"{INSIDE}/home/.cache/tmprun"),
@@ -54,7 +61,7 @@ ORDER = [
 def test_the_order(harness: Harness, image: str, settings: dict[str, str | None], root: str) -> None:
     env = dict(settings)
     setup = "".join(f"mount -o remount,bind,noexec {place}\n" for place in (env.pop("without", "") or "").split())
-    setup += "mkdir -m 0700 -p /tmp/target /tmp/mine /tmp/run"
+    setup += "mkdir -m 0700 -p /tmp/target /tmp/mine /tmp/run\n" + (env.pop("setup", "") or "")
     result = confined(harness, setup, image, "probe:report", env=env)
     assert root_used(result) == root.replace("UID", "0")
 
@@ -79,7 +86,7 @@ def test_a_tree_is_found_in_any_root(harness: Harness, image: str) -> None:
     assert root_used(second) == f"{INSIDE}/cache/tmprun" and b"unpacked" not in second.stderr
 
 
-# What is in the way, made in a shell inside the namespace, and the words of the reason against /dev/shm.
+# What is in the way, made in a shell inside the namespace, and the words of the reason against /tmp.
 IN_THE_WAY: dict[str, tuple[str, str | tuple[str, str]]] = {
     "open to others": ("mkdir -m 0777 $OURS", "is open to others"),
     "readable for others": ("mkdir -m 0755 $OURS", "is open to others"),
@@ -91,10 +98,10 @@ IN_THE_WAY: dict[str, tuple[str, str | tuple[str, str]]] = {
     "a closed directory of another": ("plant mkdir -m 0700 $OURS", ("belongs to another user", "permission denied")),
     "a symlink of another": ("plant ln -s $HOME $OURS", "symlink"),
     "an open directory of another": ("plant mkdir -m 0777 $OURS", "belongs to another user"),
-    "a file system without exec": ("mount -o remount,bind,noexec /dev/shm", "mounted noexec"),
-    "a read-only file system": ("mount -o remount,bind,ro /dev/shm", "read-only file system"),
-    "a read-only store": ("mkdir -m 0700 $OURS; mount -o remount,bind,ro /dev/shm", "read-only file system"),
-    "no such directory": ("mount -t tmpfs none /dev", "no such file"),
+    "a file system without exec": ("mount -o remount,bind,noexec /tmp", "mounted noexec"),
+    "a read-only file system": ("mount -o remount,bind,ro /tmp", "read-only file system"),
+    "a read-only store": ("mkdir -m 0700 $OURS; mount -o remount,bind,ro /tmp", "read-only file system"),
+    "no such directory": ("export TMPDIR=/tmp/none", "no such file"),
 }
 
 
@@ -106,10 +113,10 @@ def words(reason: str | tuple[str, str]) -> tuple[str, ...]:
 @pytest.mark.parametrize("what", IN_THE_WAY)
 def test_a_root_is_refused_with_its_reason(harness: Harness, nobody: int, image: str, what: str) -> None:
     setup, reason = IN_THE_WAY[what]
-    env = {"OURS": "/dev/shm/tmprun-0", "TMPRUN_LOG": "debug"}
+    env = {"OURS": "/tmp/tmprun-0", "TMPRUN_LOG": "debug"}
     result = confined(harness, setup, image, "probe:report", env=env)
-    assert root_used(result) == "/tmp/tmprun-0"
-    lines = [line for line in result.stderr.decode().splitlines() if "/dev/shm/tmprun-0: " in line]
+    assert root_used(result) == "/dev/shm/tmprun-0"
+    lines = [line for line in result.stderr.decode().splitlines() if "/tmprun-0: " in line]
     assert lines and any(word in lines[0] for word in words(reason)), result
 
 
@@ -119,11 +126,13 @@ def test_and_so_it_is_for_an_ordinary_user(harness: Harness, nobody: int, image:
         setup, reason = IN_THE_WAY[what][0].replace("plant ", ""), IN_THE_WAY[what][1]  # root is the other one here
     else:
         setup, reason = IN_THE_WAY[what]
-        setup = "\n".join(part if "mount" in part else f"plant sh -c '{part}'" for part in setup.split("; "))
-    env = {"OURS": f"/dev/shm/tmprun-{nobody}", "TMPRUN_LOG": "debug"}
+        setup = "\n".join(
+            part if part.startswith(("mount", "export")) else f"plant sh -c '{part}'" for part in setup.split("; ")
+        )
+    env = {"OURS": f"/tmp/tmprun-{nobody}", "TMPRUN_LOG": "debug"}
     result = confined(harness, setup, image, "probe:report", env=env, user=nobody)
-    assert root_used(result) == f"/tmp/tmprun-{nobody}"
-    line = result.stderr.decode().split("/dev/shm/tmprun-", 1)[1].splitlines()[0]
+    assert root_used(result) == f"/dev/shm/tmprun-{nobody}"
+    line = result.stderr.decode().split("/tmprun-", 1)[1].splitlines()[0]
     assert any(word in line for word in words(reason)), result
 
 
@@ -134,9 +143,9 @@ def test_a_whole_store_planted_by_another_is_not_used(harness: Harness, nobody: 
     for program in $OURS/v1/tree/*/tree/AppRun; do printf '#!/bin/sh\\necho evil\\n' > "$program"; done
     chown -R 1000:1000 $OURS
     """
-    env = {"OURS": "/dev/shm/tmprun-0", "TMPRUN_LOG": "debug"}
+    env = {"OURS": "/tmp/tmprun-0", "TMPRUN_LOG": "debug"}
     result = confined(harness, setup, image, "probe:report", env=env)
-    assert root_used(result) == "/tmp/tmprun-0" and b"belongs to another user" in result.stderr
+    assert root_used(result) == "/dev/shm/tmprun-0" and b"belongs to another user" in result.stderr
 
 
 RUNTIME = {
@@ -155,13 +164,13 @@ def test_a_runtime_directory_that_is_not_ours_is_not_used(harness: Harness, nobo
     runtime = "/tmp/plants/run" if "plants" in setup else "/tmp/run"
     setup = "mkdir -m 0777 /tmp/plants\n" + setup
     result = confined(harness, setup, image, "probe:report", env={"XDG_RUNTIME_DIR": runtime, "TMPRUN_LOG": "debug"})
-    assert root_used(result) == "/dev/shm/tmprun-0"
+    assert root_used(result) == "/tmp/tmprun-0"
     assert reason in result.stderr.decode().split(f"{runtime}/tmprun: ", 1)[1].splitlines()[0]
 
 
 def test_a_relative_runtime_directory_is_ignored(harness: Harness, image: str) -> None:
     result = confined(harness, "mkdir -m 0700 run", image, "probe:report", env={"XDG_RUNTIME_DIR": "run"})
-    assert root_used(result) == "/dev/shm/tmprun-0"
+    assert root_used(result) == "/tmp/tmprun-0"
 
 
 @pytest.fixture
@@ -175,20 +184,20 @@ def megabytes(harness: Harness) -> str:
 
 
 NARROW = {
-    "a megabyte": "mount -t tmpfs -o mode=1777,size=1m none /dev/shm",
-    "twenty inodes": "mount -t tmpfs -o mode=1777,nr_inodes=20 none /dev/shm",
-    "two inodes": "mount -t tmpfs -o mode=1777,nr_inodes=2 none /dev/shm",
-    "hardly enough": "mount -t tmpfs -o mode=1777,size=3040k none /dev/shm",
-    "nearly enough inodes": "mount -t tmpfs -o mode=1777,nr_inodes=60 none /dev/shm",
+    "a megabyte": "mount -t tmpfs -o mode=1777,size=1m none /tmp",
+    "twenty inodes": "mount -t tmpfs -o mode=1777,nr_inodes=20 none /tmp",
+    "two inodes": "mount -t tmpfs -o mode=1777,nr_inodes=2 none /tmp",
+    "hardly enough": "mount -t tmpfs -o mode=1777,size=3040k none /tmp",
+    "nearly enough inodes": "mount -t tmpfs -o mode=1777,nr_inodes=60 none /tmp",
 }
 
 
 @pytest.mark.parametrize("what", NARROW)
 def test_where_there_is_no_room_the_next_root_is_tried(harness: Harness, megabytes: str, what: str) -> None:
-    result = confined(harness, NARROW[what], "sh", "-c", '"$0" && find /dev/shm -type f -size +0', megabytes, env=DEBUG)
+    result = confined(harness, NARROW[what], "sh", "-c", '"$0" && find /tmp -type f -size +0', megabytes, env=DEBUG)
     first, checksum, *left = result.stdout.decode().splitlines()
     assert checksum.split() == cksum(harness)
-    assert first.startswith("APPDIR=/tmp/tmprun-0/") and left == [], result
+    assert first.startswith("APPDIR=/dev/shm/tmprun-0/") and left == [], result
 
 
 def cksum(harness: Harness) -> list[str]:
@@ -200,7 +209,7 @@ def cksum(harness: Harness) -> list[str]:
 @pytest.mark.parametrize("what", NARROW)
 def test_where_there_is_no_room_at_all_it_is_said(harness: Harness, megabytes: str, what: str) -> None:
     place = "/tmp/narrow"
-    setup = f"mkdir {place}\n" + NARROW[what].replace("/dev/shm", place)
+    setup = f"mkdir {place}\n" + NARROW[what].replace("none /tmp", f"none {place}")
     script = 'if "$0"; then exit 99; else status=$?; find $TMPRUN_STORE -type f -size +0; exit $status; fi'
     result = confined(harness, setup, "sh", "-c", script, megabytes, env={"TMPRUN_STORE": f"{place}/s"}, status=None)
     harness.refused(result, "nowhere to unpack it", f"{place}/s: ", "TMPRUN_STORE", status=127)
@@ -216,8 +225,8 @@ def test_all_reasons_are_said_when_there_is_no_root_at_all(harness: Harness, ima
 
 
 def test_a_store_that_became_noexec_is_no_dead_end(harness: Harness, image: str) -> None:
-    setup = f"{image} && mount -o remount,bind,noexec /dev/shm"
-    assert root_used(confined(harness, setup, image, "probe:report")) == "/tmp/tmprun-0"
+    setup = f"{image} && mount -o remount,bind,noexec /tmp"
+    assert root_used(confined(harness, setup, image, "probe:report")) == "/dev/shm/tmprun-0"
 
 
 MEMORY = """
@@ -246,7 +255,7 @@ def test_the_limit_of_a_control_group_counts(
     if "0::" not in Path("/proc/self/cgroup").read_text():
         pytest.skip("no control group of version 2 here")
     result = confined(harness, MEMORY.format(limit=limit, used=used, cache=cache), image, "probe:report", env=DEBUG)
-    assert (root_used(result) == "/dev/shm/tmprun-0") == in_memory
+    assert (root_used(result) == "/tmp/tmprun-0") == in_memory
     assert (b"too little memory" in result.stderr) != in_memory
 
 
@@ -258,12 +267,13 @@ def test_roots_for_python(harness: Harness, door: Path) -> None:
     lines = [line.split("\t") for line in result.stdout.decode().splitlines()]
     assert [line[:3] for line in lines] == [
         ["/tmp/run/tmprun", "", "refused"],
-        ["/dev/shm/tmprun-0", "tmpfs", "ok"],
         ["/tmp/tmprun-0", "tmpfs", "refused"],
-        [f"{INSIDE}/cache/tmprun", lines[3][1], "ok"],
+        ["/run/user/0/tmprun", lines[2][1], lines[2][2]],
+        ["/dev/shm/tmprun-0", "tmpfs", "ok"],
+        [f"{INSIDE}/cache/tmprun", lines[4][1], "ok"],
         ["/var/tmp/tmprun-0", "tmpfs", "ok"],
     ]
-    assert "open to others" in lines[0][3] and lines[2][3] == "mounted noexec" and lines[1][3] == ""
+    assert "open to others" in lines[0][3] and lines[1][3] == "mounted noexec" and lines[3][3] == ""
 
 
 def test_nothing_is_made_in_the_home_of_another(harness: Harness, nobody: int, image: str) -> None:

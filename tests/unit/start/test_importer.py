@@ -22,7 +22,6 @@ from kit.store_layout import as_user
 from kit.surroundings import needs_root
 from kit.trees import below
 
-from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
 from tmprun.images import formats
 from tmprun.images.digests import Pass, digest
@@ -62,12 +61,10 @@ for name in os.listdir("/proc/self/fd"):
 fds = {{name: target for name, target in fds.items() if not target.startswith(("/proc/", {sys.executable!r}))}}
 words = sys.argv[1:]
 index = os.pread(int(words[words.index("--index-fd") + 1]), 1 << 28, 0) if "--index-fd" in words else b""
-frames = words[words.index("--frames-fd") + 1] if "--frames-fd" in words else ""
 print(json.dumps({{
     "words": [os.fsencode(word).hex() for word in words],
     "environment": open("/proc/self/environ", "rb").read().hex(),
     "fds": fds, "index": index.hex(), "pid": os.getpid(),
-    "bundle": open("/proc/self/fd/" + frames, "rb").read().hex() if frames else "",
 }}))
 """
 
@@ -82,7 +79,6 @@ class Heard:
         self.environment = bytes.fromhex(told["environment"])
         self.fds: dict[str, str] = told["fds"]
         self.index = bytes.fromhex(told["index"])
-        self.bundle = bytes.fromhex(told["bundle"])
 
     def option(self, name: str) -> str:
         """The value of the option `name`."""
@@ -100,7 +96,6 @@ class Machine:
         door.parent.mkdir(parents=True)
         door.write_text(PROBE)
         door.chmod(0o755)
-        (door.parent / "stub").symlink_to(Path(programs.ENGINE) / platform.machine() / "stub")
         self.environment = {b"HOME": os.fsencode(self.home)}
 
     @property
@@ -445,7 +440,8 @@ class TestChanges:
         with Image(str(image)) as opened:
             source = Source(opened.fd, opened.size)
             squashfs = read_squashfs(source, read_head(source).payload)
-            at = {"head": 40, "superblock": 4096 + 12, "tables": 4096 + squashfs.bytes_used - 20}
+            used = int.from_bytes(image.read_bytes()[4096 + 40 : 4096 + 48], "little")
+            at = {"head": 40, "superblock": 4096 + 12, "tables": 4096 + used - 20}
             self.write(image, at[place])
             with (
                 Pass(opened.fd, opened.size) as stream,

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,63 +89,28 @@ def test_killed_writer_is_no_hindrance(tmp_path: Path, folder: int, holder: subp
     assert not (tmp_path / "folder" / "name.tmp").exists()
 
 
-def test_waits_for_the_other(folder: int, holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draft, "ANNOUNCE", 0.1)
-    said: list[float] = []
-    killer = threading.Timer(0.5, holder.kill)
-    killer.start()
-    start = time.monotonic()
-    held = begin(folder, "name", lambda: said.append(time.monotonic() - start))
-    killer.join()
-    assert held
-    with held:
-        assert time.monotonic() - start >= 0.4
-        assert os.fstat(held.fd).st_size == 0
-    assert len(said) == 1
-
-
-def test_stopped_writer_is_waited_for_no_longer_than_patience(
-    folder: int, holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+def test_lock_on_what_was_published_meanwhile_is_none(
+    tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draft, "ANNOUNCE", 0.1)
-    monkeypatch.setattr(draft, "PATIENCE", 0.3)
-    holder.send_signal(signal.SIGSTOP)
-    assert begin(folder, "name", lambda: None) is None
-    # The lock that was waited for all the same, and comes later, is given back.
-    holder.kill()
-    holder.wait()
-    deadline = time.monotonic() + 5
-    while not write(folder, b"mine") and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert write(folder, b"mine")
-
-
-def test_lock_on_what_was_published_meanwhile_is_none(tmp_path: Path, folder: int) -> None:
     """B opens NAME.tmp, A publishes it, B gets the lock: B must not write into the published file."""
     held = begin(folder, "name")
     assert held
-    results: list[bool] = []
-    other = threading.Thread(target=lambda: results.append(_write_waiting(folder)))
-    other.start()
-    time.sleep(0.2)
-    with held:
-        os.write(held.fd, b"from A")
-        held.publish()
-        published = os.fstat(held.fd).st_ino
-        copy = os.open("name", os.O_RDONLY, dir_fd=folder)
-    other.join()
-    assert results == [True]
+    lock = draft._lock_now
+    published: list[int] = []
+
+    def late(fd: int) -> bool:
+        if not published:
+            published.append(os.fstat(held.fd).st_ino)
+            with held:
+                os.write(held.fd, b"from A")
+                held.publish()
+            published.append(os.open("name", os.O_RDONLY, dir_fd=folder))
+        return lock(fd)
+
+    monkeypatch.setattr(draft, "_lock_now", late)
+    assert write(folder, b"from B")
+    inode, copy = published
     assert os.pread(copy, 100, 0) == b"from A"
     os.close(copy)
     assert (tmp_path / "folder" / "name").read_bytes() == b"from B"
-    assert (tmp_path / "folder" / "name").stat().st_ino != published
-
-
-def _write_waiting(folder: int) -> bool:
-    held = begin(folder, "name", lambda: None)
-    if held is None:
-        return False
-    with held:
-        os.write(held.fd, b"from B")
-        held.publish()
-    return True
+    assert (tmp_path / "folder" / "name").stat().st_ino != inode

@@ -69,8 +69,14 @@ def test_clock_that_was_set_back_keeps_nothing_for_ever() -> None:
 
 
 def test_known_images_compete_by_last_use() -> None:
-    bundle = KnownImage("/c", f"{key(9)}.bundle", 10, NOW - 5000)
-    assert planned(entry(1), bundle, limits=Limits(size=10, memory=0)) == [bundle]
+    index = KnownImage("/c", f"{key(9)}.index", 10, NOW - 5000)
+    assert planned(entry(1), index, limits=Limits(size=10, memory=0)) == [index]
+
+
+def test_what_an_earlier_version_knew_goes() -> None:
+    """It unpacked images of some codecs into bundles, in the disk cache."""
+    bundle, index = (KnownImage("/c", f"{key(9)}.{kind}", 10, NOW) for kind in ("bundle", "index"))
+    assert planned(entry(1), bundle, index, limits=Limits(1 << 60, 1 << 60)) == [bundle]
 
 
 def test_default_share_is_a_quarter_of_the_memory() -> None:

@@ -10,7 +10,6 @@ same ones.
 from __future__ import annotations
 
 from tmprun.errors import BadImage
-from tmprun.images.codecs import NO_CODEC
 from tmprun.images.squashfs.tables import MAX_BLOCKS, Tables, lies
 from tmprun.index.nodes import Frame, Node
 from tmprun.index.rules import CODEC_STORED, HOLE
@@ -118,7 +117,7 @@ class Blocks:
         end = max(offset + length for offset, length in tails)
         stored = self._check(where, word)
         codec = self._tables.codec
-        if word & _NOT_COMPRESSED or codec.number == NO_CODEC:
+        if word & _NOT_COMPRESSED:
             return end
         size = codec.declared(self._tables.data(where, min(stored, codec.head))) if codec.declared else None
         if size is None and sum(length for _, length in tails) != end:

@@ -42,15 +42,13 @@ _LISTED_AT_ONCE = 256
 class Squashfs:
     """What a squashfs holds: the tree under `root`, whose segments name `frames`; sizes in bytes.
 
-    The frames' offsets count from the file's start, their digests are still empty. A frame that only Python can decode
-    has `NO_CODEC` as its codec.
+    The frames' offsets count from the file's start, their digests are still empty.
     """
 
-    __slots__ = ("block_size", "bytes_used", "codec", "frames", "inodes", "root")
+    __slots__ = ("block_size", "codec", "frames", "inodes", "root")
 
     def __init__(self, tables: Tables, root: Node, frames: list[Frame]) -> None:
         self.block_size: int = tables.block_size
-        self.bytes_used: int = tables.bytes_used
         self.codec: Codec = tables.codec
         self.inodes: int = tables.inode_count
         self.root = root
