@@ -36,6 +36,7 @@ static int look_at_files(struct image *image, struct fault *fault)
 	struct index *index = &image->index;
 	struct table with_fixups = {0};
 	CLEANUP(files_free) struct files files = {.fd = image->fd, .index = index};
+	image_prepare(image, &files.codec);
 	if (fixups_wanted(index) && fixups_plan(&files, &with_fixups, fault) < 0)
 		return -1;
 	bool impatient = is_impatient(&files);
@@ -46,12 +47,13 @@ static int look_at_files(struct image *image, struct fault *fault)
 	return load_again(index, table.bytes, table.size, fault);
 }
 
-int reading_finish(struct reading *reading, struct image *image, struct fault *fault)
+int reading_tables(struct reading *reading, struct fault *fault)
 {
-	if (squashfs_read(&reading->source, reading->head.payload, &reading->table, fault) < 0)
-		return -1;
-	if (digests_add(&reading->source, &reading->table, fault) < 0)
-		return -1;
+	return squashfs_read(&reading->source, reading->head.payload, &reading->table, fault);
+}
+
+static int load(struct reading *reading, struct image *image, struct fault *fault)
+{
 	if (!image_unchanged(image))
 		return source_changed(fault);
 	void *bytes = reading->table.bytes;
@@ -60,8 +62,33 @@ int reading_finish(struct reading *reading, struct image *image, struct fault *f
 	return index_load(&image->index, bytes, reading->table.size, fault) < 0 ? -1 : look_at_files(image, fault);
 }
 
+int reading_finish(struct reading *reading, struct image *image, struct fault *fault)
+{
+	return digests_add(&reading->source, &reading->table, fault) < 0 ? -1 : load(reading, image, fault);
+}
+
+int reading_load_unhashed(struct reading *reading, struct image *image, struct fault *fault)
+{
+	return load(reading, image, fault);
+}
+
+int reading_hash_loaded(struct image *image, struct fault *fault)
+{
+	const struct source source = {.fd = image->fd, .size = image->size};
+	struct table table = {image->index.bytes, image->index.size};
+	struct index_head *head = table.bytes;
+	head->flags &= ~(uint32_t)INDEX_UNHASHED;
+	if (digests_add(&source, &table, fault) < 0)
+		return -1;
+	if (!image_unchanged(image))
+		return source_changed(fault);
+	return load_again(&image->index, table.bytes, table.size, fault);
+}
+
 int read_foreign(struct image *image, struct fault *fault)
 {
 	CLEANUP(reading_free) struct reading reading;
-	return reading_begin(&reading, image, fault) < 0 ? -1 : reading_finish(&reading, image, fault);
+	if (reading_begin(&reading, image, fault) < 0 || reading_tables(&reading, fault) < 0)
+		return -1;
+	return reading_finish(&reading, image, fault);
 }
