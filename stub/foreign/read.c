@@ -1,6 +1,7 @@
 #include "foreign/read.h"
 
 #include "base/system.h"
+#include "base/text.h"
 #include "foreign/digests.h"
 #include "foreign/files.h"
 #include "foreign/fixups.h"
@@ -46,18 +47,43 @@ static int look_at_files(struct image *image, struct fault *fault)
 	return load_again(index, table.bytes, table.size, fault);
 }
 
-int reading_finish(struct reading *reading, struct image *image, struct fault *fault)
+/* For the debug log: when each of the steps was done, in microseconds. */
+struct steps {
+	uint64_t begin, tables, digests, files;
+};
+
+static void say_how_long(const struct steps *steps)
 {
-	if (squashfs_read(&reading->source, reading->head.payload, &reading->table, fault) < 0)
-		return -1;
-	if (digests_add(&reading->source, &reading->table, fault) < 0)
-		return -1;
-	if (!image_unchanged(image))
-		return source_changed(fault);
+	char tables[24], digests[24], files[24];
+	debug_log("reading it took ", decimal(tables, steps->tables - steps->begin), " us for its tables, ",
+		  decimal(digests, steps->digests - steps->tables), " us for the digests, ", decimal(files, steps->files - steps->digests),
+		  " us for the index", (char *)NULL);
+}
+
+static int load(struct reading *reading, struct image *image, struct fault *fault)
+{
 	void *bytes = reading->table.bytes;
 	reading->table.bytes = NULL;
 	image->base = 0;
 	return index_load(&image->index, bytes, reading->table.size, fault) < 0 ? -1 : look_at_files(image, fault);
+}
+
+int reading_finish(struct reading *reading, struct image *image, struct fault *fault)
+{
+	struct steps steps = {.begin = now_us()};
+	if (squashfs_read(&reading->source, reading->head.payload, &reading->table, fault) < 0)
+		return -1;
+	steps.tables = now_us();
+	if (digests_add(&reading->source, &reading->table, fault) < 0)
+		return -1;
+	if (!image_unchanged(image))
+		return source_changed(fault);
+	steps.digests = now_us();
+	if (load(reading, image, fault) < 0)
+		return -1;
+	steps.files = now_us();
+	say_how_long(&steps);
+	return 0;
 }
 
 int read_foreign(struct image *image, struct fault *fault)
