@@ -14,6 +14,7 @@ struct reading {
 	struct source source; /* of the open image */
 	struct head head;
 	struct table table;
+	uint64_t begun_at, tables_at; /* now_us(): when its tables were begun with, and done */
 };
 
 /* The head: whether it is an image at all, and for which machine. */

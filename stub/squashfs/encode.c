@@ -80,14 +80,14 @@ static int number_all(const struct tree *tree, const struct numbering *numbering
 	return 0;
 }
 
-/* The tables of the index in the making. */
+/* The index in the making: its tables but the strings are made where they stay. */
 struct rows {
 	struct tree *tree;
 	struct strings strings;
+	struct index_head *head;
 	struct node *nodes;
 	struct segment *segments;
 	uint32_t child, segment; /* what the next directory's first child, and the next file's first segment, will be */
-	uint64_t content;
 };
 
 static void add_segments(struct rows *rows, const struct item *item)
@@ -108,7 +108,7 @@ static int add_content(struct rows *rows, const struct item *item, struct node *
 		return 0;
 	case NODE_FILE:
 		node->a = rows->segment;
-		rows->content += item->size;
+		rows->head->content_size += item->size;
 		add_segments(rows, item);
 		return 0;
 	case NODE_SYMLINK:
@@ -140,10 +140,6 @@ static int add_nodes(struct rows *rows, const uint32_t *order, struct fault *fau
 	const struct tree *tree = rows->tree;
 	uint32_t count = tree->items.count;
 	rows->child = 1;
-	rows->nodes = zeroed(count, sizeof *rows->nodes);
-	rows->segments = zeroed(tree->blocks->runs.count, sizeof *rows->segments);
-	if (!rows->nodes || !rows->segments)
-		return no_memory(fault);
 	if (strings_begin(&rows->strings, count + tree->symlinks, tree->directories.used, fault) < 0)
 		return -1;
 	for (uint32_t i = 0; i < count; i++)
@@ -152,46 +148,60 @@ static int add_nodes(struct rows *rows, const uint32_t *order, struct fault *fau
 	return 0;
 }
 
-static uint8_t *put(uint8_t *at, const void *bytes, size_t size)
+static size_t size_of(const struct index_head *head)
 {
-	return size ? (uint8_t *)memcpy(at, bytes, size) + size : at;
+	return sizeof *head + head->frames * sizeof(struct frame) + head->nodes * sizeof(struct node) +
+	       head->segments * sizeof(struct segment) + head->strings + head->metadata;
 }
 
-static int join_up(const struct rows *rows, struct table *table, struct fault *fault)
+/* The header and the frames, and room for the rest: for the strings as much as they usually take. */
+static int begin(struct rows *rows, struct table *table, struct fault *fault)
 {
-	static const char metadata[] = "{}";
-	const struct blocks *blocks = rows->tree->blocks;
+	const struct tree *tree = rows->tree;
+	const struct blocks *blocks = tree->blocks;
 	struct index_head head = {.magic = INDEX_MAGIC,
 				  .frames = blocks->frame_count,
-				  .nodes = rows->tree->items.count,
-				  .segments = rows->segment,
-				  .strings = (uint32_t)rows->strings.used,
-				  .metadata = sizeof metadata - 1,
+				  .nodes = tree->items.count,
+				  .segments = blocks->runs.count,
+				  .strings = (uint32_t)(tree->directories.used + tree->inodes.used),
 				  .flags = INDEX_FOREIGN,
-				  .content_size = rows->content,
 				  .image_size = blocks->source->size};
-	size_t frames = head.frames * sizeof(struct frame), nodes = head.nodes * sizeof(struct node);
-	size_t segments = head.segments * sizeof(struct segment);
-	table->size = sizeof head + frames + nodes + segments + head.strings + head.metadata;
-	if (table->size > MAX_INDEX)
-		return BAD_IMAGE(fault, "its index is larger than 128 MiB");
-	uint8_t *at = table->bytes = malloc(table->size);
+	uint8_t *at = table->bytes = zeroed(1, table->size = size_of(&head));
 	if (!at)
 		return no_memory(fault);
-	at = put(at, &head, sizeof head);
-	at = put(at, blocks->frames, frames);
-	at = put(at, rows->nodes, nodes);
-	at = put(at, rows->segments, segments);
-	at = put(at, rows->strings.pool, head.strings);
-	put(at, metadata, head.metadata);
+	rows->head = memcpy(at, &head, sizeof head);
+	at += sizeof head;
+	if (head.frames)
+		memcpy(at, blocks->frames, head.frames * sizeof(struct frame));
+	rows->nodes = (void *)(at += head.frames * sizeof(struct frame));
+	rows->segments = (void *)(at + head.nodes * sizeof(struct node));
+	return 0;
+}
+
+/* The strings and the metadata behind the rest. */
+static int finish(const struct rows *rows, struct table *table, struct fault *fault)
+{
+	static const char metadata[] = "{}";
+	size_t room = table->size, before;
+	rows->head->metadata = sizeof metadata - 1;
+	rows->head->strings = (uint32_t)rows->strings.used;
+	table->size = size_of(rows->head);
+	before = table->size - rows->strings.used - (sizeof metadata - 1);
+	if (table->size > MAX_INDEX)
+		return BAD_IMAGE(fault, "its index is larger than 128 MiB");
+	uint8_t *bytes = table->size > room ? realloc(table->bytes, table->size) : table->bytes;
+	if (!bytes)
+		return no_memory(fault);
+	table->bytes = bytes;
+	if (rows->strings.used)
+		memcpy(bytes + before, rows->strings.pool, rows->strings.used);
+	memcpy(bytes + table->size - (sizeof metadata - 1), metadata, sizeof metadata - 1);
 	return 0;
 }
 
 static void rows_free(struct rows *rows)
 {
 	strings_free(&rows->strings);
-	free(rows->nodes);
-	free(rows->segments);
 }
 
 int encode(struct tree *tree, struct table *table, struct fault *fault)
@@ -205,7 +215,7 @@ int encode(struct tree *tree, struct table *table, struct fault *fault)
 	for (uint32_t i = 0; i < tree->items.count; i++)
 		by_name[i] = i;
 	const struct numbering numbering = {by_name, order};
-	if (number_all(tree, &numbering, fault) < 0 || add_nodes(&rows, order, fault) < 0)
+	if (number_all(tree, &numbering, fault) < 0 || begin(&rows, table, fault) < 0 || add_nodes(&rows, order, fault) < 0)
 		return -1;
-	return join_up(&rows, table, fault);
+	return finish(&rows, table, fault);
 }

@@ -31,8 +31,8 @@ static uint64_t hash(uint64_t seed, const uint8_t *text, size_t length)
 		memcpy(&word, text, sizeof word);
 		state = folded(state ^ word, seed ^ 0x9E3779B97F4A7C15u);
 	}
-	word = 0;
-	memcpy(&word, text, length);
+	for (word = 0; length; length--) /* a call of memcpy would take longer */
+		word = word << 8 | *text++;
 	return folded(state ^ word, seed ^ 0xC2B2AE3D27D4EB4Fu);
 }
 
