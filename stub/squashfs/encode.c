@@ -161,8 +161,7 @@ static int join_up(const struct rows *rows, struct table *table, struct fault *f
 {
 	static const char metadata[] = "{}";
 	const struct blocks *blocks = rows->tree->blocks;
-	struct index_head head = {.magic = INDEX_MAGIC,
-				  .frames = blocks->frame_count,
+	struct index_head head = {.frames = blocks->frame_count,
 				  .nodes = rows->tree->items.count,
 				  .segments = rows->segment,
 				  .strings = (uint32_t)rows->strings.used,
@@ -170,6 +169,7 @@ static int join_up(const struct rows *rows, struct table *table, struct fault *f
 				  .flags = INDEX_FOREIGN,
 				  .content_size = rows->content,
 				  .image_size = blocks->source->size};
+	memcpy(head.magic, INDEX_MAGIC, sizeof head.magic);
 	size_t frames = head.frames * sizeof(struct frame), nodes = head.nodes * sizeof(struct node);
 	size_t segments = head.segments * sizeof(struct segment);
 	table->size = sizeof head + frames + nodes + segments + head.strings + head.metadata;
