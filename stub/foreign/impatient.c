@@ -21,6 +21,8 @@ static const char *const programs[] = {"tar", "gtar", "rgrep", "file", "wine", "
 static const char *const greps[] = {"grep", "egrep", "fgrep", "zgrep", NULL};
 /* Python packages and node modules bring launchers for Windows, which nobody opens here. */
 static const char *const launchers[] = {"site-packages", "dist-packages", "distutils", "node_modules", NULL};
+/* What desktops share asks `file` about the user's documents, not about the app's. */
+static const char *const of_documents[] = {"xdg-mime", "xdg-open", NULL};
 /* .NET's own programs have the form of Windows', and are opened as any other file. */
 static const char *const dotnet[] = {"libcoreclr.so", "libmonosgen-2.0.so", NULL};
 /* Words behind which another command begins. */
@@ -60,31 +62,50 @@ static struct word last_name(struct word path)
 	return (struct word){path.text + skip, path.length - skip, false};
 }
 
+static bool begins(struct word word, const char *text)
+{
+	return word.length >= strlen(text) && memcmp(word.text, text, strlen(text)) == 0;
+}
+
+/* Whether it is a path that is no word of a text. */
+static bool leads_somewhere(struct word word)
+{
+	return begins(word, "/") || begins(word, "./") || begins(word, "../") || begins(word, "$") || begins(word, "~");
+}
+
+static bool ends(struct word word, const char *text)
+{
+	size_t length = strlen(text);
+	return word.length >= length && memcmp(word.text + word.length - length, text, length) == 0;
+}
+
 /* Whether the first of a command's words is a program that does not wait. */
 static bool is_call(const struct word *words, size_t count)
 {
 	struct word name = last_name(words[0]);
-	if (name.length == 4 && memcmp(name.text, "file", 4) == 0) /* an English word, too */
-		return count > 1 && is_in(words[1].text[0], "-$/.~<");
+	if (name.length == 4 && begins(name, "file")) { /* an English word, too: "[--flag] url/file ...", "basename(file, '.js')" */
+		bool called = words[0].length == name.length || leads_somewhere(words[0]);
+		return called && count > 1 && (begins(words[1], "-") || begins(words[1], "<") || leads_somewhere(words[1]));
+	}
 	return is_one_of(name, programs) || (is_one_of(name, greps) && words[0].for_all);
 }
 
 /* Whether a command starts such a program, itself or behind words that start another one. */
 static bool command_calls_one(struct word *words, size_t count)
 {
-	bool for_all = false, begins = true;
+	bool for_all = false, first = true;
 	for (size_t i = count; i-- > 0;) {
 		words[i].for_all = for_all;
 		for_all = for_all || asks_for_all(words[i]);
 	}
 	for (size_t i = 0; i < count; i++) {
 		bool opens = is_one_of(words[i], before);
-		if (begins && !opens && !memchr(words[i].text, '=', words[i].length) && !is_in(words[i].text[0], "-0123456789")) {
+		if (first && !opens && !memchr(words[i].text, '=', words[i].length) && !is_in(words[i].text[0], "-0123456789")) {
 			if (is_call(words + i, count - i))
 				return true;
-			begins = false;
+			first = false;
 		}
-		begins = begins || opens;
+		first = first || opens;
 	}
 	return false;
 }
@@ -164,8 +185,17 @@ static bool is_windows(struct word name)
 	       (strncasecmp(end, ".exe", 4) == 0 || strncasecmp(end, ".dll", 4) == 0 || strncasecmp(end, ".ocx", 4) == 0);
 }
 
-static void judge(struct candidates *found, const struct node *node, uint32_t number, struct word name, bool launcher)
+/* Python's own modules, which some distributions let start by themselves, and nobody does. */
+static bool is_module(const struct index *index, const struct node *node, struct word name)
 {
+	const struct node *above = &index->nodes[node->parent];
+	const struct word folder = {index->strings + above->name, above->name_length, false};
+	return begins(folder, "python") && ends(name, ".py");
+}
+
+static void judge(struct candidates *found, const struct index *index, uint32_t number, struct word name, bool launcher)
+{
+	const struct node *node = &index->nodes[number];
 	bool program = node->type != NODE_FILE || node->mode & 0111;
 	found->program = found->program || (program && is_one_of(name, programs));
 	if (node->type != NODE_FILE)
@@ -173,7 +203,8 @@ static void judge(struct candidates *found, const struct node *node, uint32_t nu
 	found->dotnet = found->dotnet || is_one_of(name, dotnet);
 	if (!launcher && is_windows(name))
 		found->windows[found->window_count++] = number;
-	else if ((program || (name.length >= 3 && memcmp(name.text + name.length - 3, ".sh", 3) == 0)) && node->size <= SCRIPT_LARGEST)
+	else if ((program || ends(name, ".sh")) && node->size <= SCRIPT_LARGEST && !is_one_of(name, of_documents) &&
+		 !is_module(index, node, name))
 		found->scripts[found->script_count++] = number;
 }
 
@@ -186,7 +217,7 @@ static void look_around(struct candidates *found, const struct index *index, boo
 		if (node->type == NODE_DIRECTORY)
 			below[i] = below[node->parent] || is_one_of(name, launchers);
 		else
-			judge(found, node, i, name, below[node->parent]);
+			judge(found, index, i, name, below[node->parent]);
 	}
 }
 

@@ -24,12 +24,16 @@ GREPS = frozenset((b"grep", b"egrep", b"fgrep", b"zgrep"))
 WINDOWS = (b".exe", b".dll", b".ocx")
 # Python packages and node modules bring launchers for Windows, which nobody opens here.
 LAUNCHERS = frozenset((b"site-packages", b"dist-packages", b"distutils", b"node_modules"))
+# What desktops share asks `file` about the user's documents, not about the app's.
+OF_DOCUMENTS = frozenset((b"xdg-mime", b"xdg-open"))
 # .NET's own programs have the form of Windows', and are opened as any other file.
 DOTNET = (b"libcoreclr.so", b"libmonosgen-2.0.so")
 
 # What stands between commands, and between words, in a shell's and most other scripts.
 _COMMANDS = bytes.maketrans(b"()`|;&!{}\n\t,[]", b";;;;;;;;;;    ")
 _QUOTES = b"\"'\\"
+# How a path begins that is no word of a text.
+_LEADS = (b"/", b"./", b"../", b"$", b"~")
 # Words behind which another command begins.
 _BEFORE = frozenset(
     b"if then do else elif while until exec xargs sudo nice time command env eval -c -exec -execdir".split()
@@ -42,7 +46,7 @@ def is_impatient(root: Node, part: Part) -> bool:
     windows: list[Node] = []
     dotnet = False
     scripts: list[Node] = []
-    for node, launchers in _files(root):
+    for node, launchers, module in _files(root):
         program = node.kind != FILE or node.mode & 0o111
         if program and node.name in PROGRAMS:
             return True
@@ -51,23 +55,27 @@ def is_impatient(root: Node, part: Part) -> bool:
         dotnet = dotnet or node.name in DOTNET
         if not launchers and node.name[-4:].lower() in WINDOWS:
             windows.append(node)
-        elif (program or node.name.endswith(b".sh")) and node.size <= SCRIPT_LARGEST:
+        elif module or node.name in OF_DOCUMENTS or node.size > SCRIPT_LARGEST:
+            continue
+        elif program or node.name.endswith(b".sh"):
             scripts.append(node)
     return any(_begins(node, part, b"MZ") for node in windows if not dotnet) or any(
         _begins(node, part, b"#!") and calls_one(_read(node, part, node.size)) for node in scripts
     )
 
 
-def _files(root: Node) -> Iterator[tuple[Node, bool]]:
-    """All that is no directory, and whether it lies where launchers do."""
+def _files(root: Node) -> Iterator[tuple[Node, bool, bool]]:
+    """All that is no directory, whether it lies where launchers do, and whether it is one of Python's own modules,
+    which some distributions let start by themselves, and nobody does."""
     waiting = [(root, False)]
     while waiting:
         directory, launchers = waiting.pop()
+        modules = directory.name.startswith(b"python")
         for node in directory.children.values():
             if node.kind == DIRECTORY:
                 waiting.append((node, launchers or node.name in LAUNCHERS))
             else:
-                yield node, launchers
+                yield node, launchers, modules and node.name.endswith(b".py")
 
 
 def _read(node: Node, part: Part, length: int) -> bytes:
@@ -102,8 +110,9 @@ def _calls(words: list[bytes]) -> Iterator[list[bytes]]:
 
 def _is_call(words: list[bytes]) -> bool:
     name, arguments = words[0].rpartition(b"/")[2], words[1:]
-    if name == b"file":  # an English word, too
-        return bool(arguments) and arguments[0][:1] in b"-$/.~<"
+    if name == b"file":  # an English word, too: "[--flag] url/file ...", "basename(file, '.js')"
+        called = words[0] == name or words[0].startswith(_LEADS)
+        return called and bool(arguments) and arguments[0].startswith((b"-", b"<", *_LEADS))
     return name in PROGRAMS or (name in GREPS and any(_asks_for_all(each) for each in arguments))
 
 

@@ -2,9 +2,9 @@
 
 What electron-builder made for years, and the worst case of a mount: whoever reads 4 KiB has a whole block decoded, by a
 codec that is ten times as slow as zstd, on one core, and again as soon as the block has left a small cache. tmprun
-decodes everything once, at the first start, packs it anew with zstd, and keeps that in the disk cache; cold and warm
-starts never see xz again. So the `first ever` one stands for itself here, beside both ways that the image has to run by
-itself: the mount, and extract-and-run where there is no FUSE.
+decodes each block once, on all cores, what the app waits for first; warm starts never see xz. So the first start ever
+stands for itself here, beside both ways that the image has to run by itself: the mount, and extract-and-run where there
+is no FUSE.
 
 The image has the runtime that such images have (corpora/images.py); its FUSE is libfuse 2. squashfuse_ll mounts the
 same image. The app converts a text, which proves the answer of every run. Page cache warm.

@@ -14,7 +14,7 @@ from tmprun.bundle.footer import ALIGN, FOOTER, read_footer, read_index
 from tmprun.engine.programs import stub_for
 from tmprun.images.formats import read_head
 from tmprun.images.source import Source
-from tmprun.index import encode, nodes, rules
+from tmprun.index import encode, impatient, nodes, rules
 from tmprun.index.decode import decode
 from tmprun.pack import appdir, pack, pyc
 from tmprun_bench.corpora import linuxdeploy
@@ -28,7 +28,7 @@ STATIC = PACKAGE.parents[2] / "shared" / "images" / "Hello_World-x86_64.zstd.App
 # What the runtime of linuxdeploy's AppImage reads, as mksquashfs calls it.
 OLDER_CODECS = ("gzip", "xz")
 # What decides a bundle's payload, beside the AppDir and the level.
-PACKER = (appdir, copies, encode, footer, nodes, pack, pyc, rules, tar_frames, write)
+PACKER = (appdir, copies, encode, footer, impatient, nodes, pack, pyc, rules, tar_frames, write)
 
 
 @dataclass(frozen=True)

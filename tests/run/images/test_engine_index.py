@@ -121,7 +121,8 @@ def test_real_image(door: Path, image: Real) -> None:
         "file -x",
         "if grep --recursive x; then y; fi", "find . -exec rgrep x {} +", "the file is here", "cat x | /usr/bin/tar t",
         "grep x | grep -R y", "wine", "\t # tar\r\ntar", "nice -n 5 tar", "sudo env A=b tar", "[file /x]", "/tar/",
-        "xargs",
+        "xargs", "/usr/bin/file ../a", "$here/usr/bin/file ./a", "file ~/a", "basename(file, '.js')",
+        "USAGE='[--browser=browser|--tool=browser] [--config=conf.var] url/file ...'", "quopri [-t | -d] file ...",
     ],
 )  # fmt: skip
 def test_who_opens_without_waiting(door: Path, tmp_path: Path, script: str) -> None:
@@ -148,6 +149,19 @@ def test_windows_programs(door: Path, tmp_path: Path, files: dict[str, bytes], a
         (tmp_path / "source" / name).write_bytes(content)
     index = same(door, write_image(tmp_path / "image", mksquashfs(tmp_path / "source", tmp_path / "squashfs")))
     assert index.at_once == at_once
+
+
+@pytest.mark.parametrize(
+    ("path", "at_once"),
+    [("xdg-mime", False), ("a/xdg-mim", True), ("lib/python3.11/x.py", False), ("lib/app/x.py", True)],
+)
+def test_who_asks_about_documents_and_modules(door: Path, tmp_path: Path, path: str, at_once: bool) -> None:
+    script = tmp_path / "source" / path
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text("#!/bin/sh\nfile -b x\n")
+    script.chmod(0o755)
+    image = write_image(tmp_path / "image", mksquashfs(tmp_path / "source", tmp_path / "squashfs"))
+    assert same(door, image).at_once == at_once
 
 
 def test_a_program_that_does_not_wait(door: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_the_sdist_has_what_building_needs_and_no_measurements(sdist: Path) -> N
     with tarfile.open(sdist) as archive:
         sizes = {entry.name.partition("/")[2]: entry.size for entry in archive}
     assert {"stub/build.py", "stub/sources.txt", "hatch_build.py", "tests/conftest.py", "LICENSE"} <= {*sizes}
-    assert len([name for name in sizes if name.startswith("build/sources/") and name.endswith(".tar.gz")]) == 2
+    assert len([name for name in sizes if name.startswith("build/sources/") and name.endswith(".tar.gz")]) == 4
     assert not [
         name
         for name in sizes

@@ -23,11 +23,17 @@ CALLS = [
     b'subprocess.run(["tar", "xf", name])',
     b'exec wine "$APPDIR/game.exe"',
     b"x=`file -b a`",
+    b"/usr/bin/file ../a",
+    b"$here/usr/bin/file ./a",
+    b"file ~/a",
 ]
 NO_CALLS = [
     b"#!/bin/sh\n# tar xf this\nexec ./app",
     b'echo "tar is not needed"',
     b'file=$1; echo "file $x is missing"',
+    b"USAGE='[--browser=browser|--tool=browser] [--config=conf.var] url/file ...'",
+    b"const name = path.basename(file, '.js')",
+    b"print('usage: quopri [-t | -d] file ...')",
     b"while read file; do echo; done < $list",
     b"grep -n foo x; grep -i error x",
     b'grep "foo-bar" x',
@@ -87,6 +93,13 @@ def test_programs_that_are_known(name: str) -> None:
     assert impatient({f"usr/bin/{name}": b"\x7fELF"}, 0o755)
     assert impatient({f"usr/bin/{name}": b""}, 0o777, SYMLINK)
     assert not impatient({f"usr/share/completions/{name}": b"complete"})
+
+
+def test_programs_that_ask_about_documents_and_modules_that_nobody_starts() -> None:
+    """They are in every image with xdg-utils or Debian's Python, which would be filled first for nothing."""
+    assert not impatient({"usr/bin/xdg-mime": b'#!/bin/sh\n/usr/bin/file --brief --mime-type "$1"'}, 0o755)
+    assert not impatient({"usr/lib/python3.11/platform.py": b"#!/usr/bin/python3\n['file', '-b', target]"}, 0o755)
+    assert impatient({"usr/lib/app/platform.py": b"#!/usr/bin/python3\n['file', '-b', target]"}, 0o755)
 
 
 def test_scripts_that_are_programs_or_hooks() -> None:
