@@ -192,13 +192,13 @@ static int begin(struct rows *rows, struct table *table, struct fault *fault)
 {
 	const struct tree *tree = rows->tree;
 	const struct blocks *blocks = tree->blocks;
-	struct index_head head = {.magic = INDEX_MAGIC,
-				  .frames = blocks->frame_count,
+	struct index_head head = {.frames = blocks->frame_count,
 				  .nodes = tree->items.count,
 				  .segments = blocks->runs.count,
 				  .strings = (uint32_t)(tree->directories.used + tree->inodes.used),
 				  .flags = INDEX_FOREIGN,
 				  .image_size = blocks->source->size};
+	memcpy(head.magic, INDEX_MAGIC, sizeof head.magic); /* without a NUL behind it */
 	uint8_t *at = table->bytes = zeroed(1, table->size = size_of(&head));
 	if (!at)
 		return no_memory(fault);
