@@ -54,7 +54,9 @@ def imported(*tops: str) -> set[str]:
                 modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 modules.add(node.module or "")
-    own = {"tmprun", "tmprun_bench", "kit", "gate", "images", "start"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+    own = {"tmprun", "tmprun_bench", "kit", "gate", "images", "start"} | {
+        file.stem for file in (ROOT / "tests").rglob("*.py")
+    }
     foreign = {module.partition(".")[0] for module in modules} - own - set(sys.stdlib_module_names)
     return {NAMES.get(module, module) for module in foreign}
 

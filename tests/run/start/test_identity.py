@@ -16,6 +16,7 @@ from kit.apps import SETTLED, write
 from kit.gating import helpers
 from kit.harness import Harness, wait_until
 from kit.surroundings import require_root
+
 from tmprun.images.identity import identity
 
 # Moments of a first start at which the name may change, in seconds; the image takes longer than some.
