@@ -8,7 +8,6 @@
 #include "foreign/known.h"
 #include "foreign/lz4.h"
 #include "foreign/lzo.h"
-#include "foreign/python.h"
 #include "foreign/read.h"
 #include "foreign/xz.h"
 #include "image/codec.h"

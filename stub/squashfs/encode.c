@@ -17,12 +17,27 @@ static int no_memory(struct fault *fault)
 	return FAILED(fault, "no memory for the index");
 }
 
+/* As memcmp, which goes byte by byte here, and names in a directory have much in common. */
+static int compare_bytes(const uint8_t *left, const uint8_t *right, size_t size)
+{
+	uint64_t one, other;
+	for (; size >= sizeof one; left += sizeof one, right += sizeof one, size -= sizeof one) {
+		memcpy(&one, left, sizeof one);
+		memcpy(&other, right, sizeof other);
+		if (one != other)
+			return __builtin_bswap64(one) < __builtin_bswap64(other) ? -1 : 1;
+	}
+	for (; size && *left == *right; size--)
+		left++, right++;
+	return size ? *left - *right : 0;
+}
+
 static int compare_names(const void *context, uint32_t left, uint32_t right)
 {
 	const struct tree *tree = context;
 	const struct item *one = item_at(tree, left), *other = item_at(tree, right);
 	size_t shorter = one->name_length < other->name_length ? one->name_length : other->name_length;
-	int order = memcmp(tree->directories.plain + one->name, tree->directories.plain + other->name, shorter);
+	int order = compare_bytes(tree->directories.plain + one->name, tree->directories.plain + other->name, shorter);
 	return order ? order : (one->name_length > other->name_length) - (one->name_length < other->name_length);
 }
 
@@ -80,6 +95,8 @@ static int number_all(const struct tree *tree, const struct numbering *numbering
 	return 0;
 }
 
+enum { AHEAD = 8 /* names whose places among the strings are on their way from memory */ };
+
 /* The index in the making: its tables but the strings are made where they stay. */
 struct rows {
 	struct tree *tree;
@@ -97,6 +114,11 @@ static void add_segments(struct rows *rows, const struct item *item)
 		rows->segments[rows->segment++] = blocks_segment(rows->tree->blocks, &runs[item->a + i]);
 }
 
+static int add_text(struct rows *rows, const uint8_t *text, uint32_t length, uint32_t *at, struct fault *fault)
+{
+	return strings_add(&rows->strings, strings_hash(&rows->strings, text, length), text, length, at, fault);
+}
+
 static int add_content(struct rows *rows, const struct item *item, struct node *node, struct fault *fault)
 {
 	node->size = item->size;
@@ -112,14 +134,14 @@ static int add_content(struct rows *rows, const struct item *item, struct node *
 		add_segments(rows, item);
 		return 0;
 	case NODE_SYMLINK:
-		return strings_add(&rows->strings, rows->tree->inodes.plain + item->a, item->b, &node->a, fault);
+		return add_text(rows, rows->tree->inodes.plain + item->a, item->b, &node->a, fault);
 	default:
 		node->a = item_at(rows->tree, item->a)->number;
 		return 0;
 	}
 }
 
-static int add_node(struct rows *rows, const struct item *item, struct fault *fault)
+static int add_node(struct rows *rows, const struct item *item, uint64_t hashed, struct fault *fault)
 {
 	struct node *node = &rows->nodes[item->number];
 	*node = (struct node){.name_length = item->name_length,
@@ -132,7 +154,14 @@ static int add_node(struct rows *rows, const struct item *item, struct fault *fa
 		return -1;
 	if (item->number == 0)
 		return 0;
-	return strings_add(&rows->strings, rows->tree->directories.plain + item->name, item->name_length, &node->name, fault);
+	const uint8_t *name = rows->tree->directories.plain + item->name;
+	return strings_add(&rows->strings, hashed, name, item->name_length, &node->name, fault);
+}
+
+static uint64_t hash_name(const struct rows *rows, const struct item *item)
+{
+	/* The root has no name, and there may be none at all. */
+	return item->name_length ? strings_hash(&rows->strings, rows->tree->directories.plain + item->name, item->name_length) : 0;
 }
 
 static int add_nodes(struct rows *rows, const uint32_t *order, struct fault *fault)
@@ -142,9 +171,13 @@ static int add_nodes(struct rows *rows, const uint32_t *order, struct fault *fau
 	rows->child = 1;
 	if (strings_begin(&rows->strings, count + tree->symlinks, tree->directories.used, fault) < 0)
 		return -1;
-	for (uint32_t i = 0; i < count; i++)
-		if (add_node(rows, item_at(tree, order[i]), fault) < 0)
+	uint64_t hashes[AHEAD];
+	for (uint32_t i = 0; i < count + AHEAD; i++) {
+		if (i >= AHEAD && add_node(rows, item_at(tree, order[i - AHEAD]), hashes[i % AHEAD], fault) < 0)
 			return -1;
+		if (i < count)
+			hashes[i % AHEAD] = hash_name(rows, item_at(tree, order[i]));
+	}
 	return 0;
 }
 
