@@ -156,13 +156,19 @@ static int write_frame(struct hand *hand, uint32_t number, struct fault *fault)
 	struct filler *filler = hand->filler;
 	const struct plan *plan = &filler->gate->plan;
 	uint32_t u = plan->first_use[number], end = plan->first_use[number + 1];
+	bool all = true;
 	begin_to_write(filler);
-	while (u < end && write_segment(filler, plan->uses[u], hand->plain, fault) == 0)
-		u++;
+	for (; u < end; u++)
+		if (write_segment(filler, plan->uses[u], hand->plain, fault) < 0) {
+			all = false;
+			/* Of a slow frame the rest is tried all the same: who has asked for that shall not miss it because of a neighbour. */
+			if (!frame_is_slow(&filler->index->frames[number]))
+				break;
+		}
 	/* On failure whoever waits for it later tries again. */
-	atomic_store(&filler->frames[number], u < end ? FRAME_TODO : FRAME_DONE);
+	atomic_store(&filler->frames[number], all ? FRAME_DONE : FRAME_TODO);
 	end_to_write(filler);
-	return u < end ? -1 : 0;
+	return all ? 0 : -1;
 }
 
 /* The frame is free again, and cannot be had: so cannot those files that wait for it. One that is asked for from now on finds it
@@ -252,7 +258,7 @@ static bool do_job(struct hand *hand)
 		return false;
 	uint32_t segment = take_job(filler);
 	uint32_t frame = filler->index->segments[segment].frame;
-	if (filler->gate->mode == FILL_DEMAND && !frame_is_slow(&filler->index->frames[frame]))
+	if (filler->gate->mode == FILL_DEMAND && !(frame_is_slow(&filler->index->frames[frame]) && filler->gate->whole_frames))
 		fill_piece_now(hand, segment);
 	else
 		fill_now(hand, frame);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ enum {
 	SPARE_DESCRIPTORS = 64, /* what the filler needs besides leases */
 	NODES_AT_ONCE = 128,
 	YIELDS = 50,
+	PAGE = 4096, /* so much the last bytes of a file may take */
 };
 
 /* Some of what lies in one directory, which one thread makes: in a large directory only one can have the lock anyway. */
@@ -97,11 +99,21 @@ static bool comes_along(const struct index *index, const struct node *node, cons
 	return true;
 }
 
+/* Where only what is needed has room, nothing else is written. */
+static bool has_room_for_all(const struct gate *gate)
+{
+	const struct index_head *head = gate->image->index.head;
+	struct statvfs facts;
+	return fstatvfs(gate->entry_fd, &facts) == 0 &&
+	       (uint64_t)facts.f_bavail * facts.f_frsize > head->content_size + (uint64_t)head->nodes * PAGE;
+}
+
 /* What shares a slow frame with files that are made up front is made with them, rather than that it is decoded again. */
 static int take_along(struct gate *gate, struct fault *fault)
 {
 	const struct index *index = &gate->image->index;
-	if (!index_is_slow(index))
+	gate->whole_frames = index_is_slow(index) && has_room_for_all(gate);
+	if (!gate->whole_frames)
 		return 0;
 	CLEANUP(free_pointer) uint8_t *decoded = zeroed(index->head->frames, 1);
 	if (!decoded)

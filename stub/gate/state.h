@@ -42,6 +42,7 @@ struct gate {
 	uint32_t *held_node;     /* the node of a lease's descriptor */
 	uint32_t held_size;      /* length of held_node: leases have lower numbers */
 	uint32_t gated;          /* how many files are gated */
+	bool whole_frames;       /* a slow frame is written whole, whoever asked for a part of it */
 	bool image_held;         /* by a lease: a writer waits until we let go */
 	int door;                /* socket at which starts that join hand over their ties */
 	struct gate_shared *shared;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ from kit.apps import SETTLED, noise, write
 from kit.codec_images import code, codec_image
 from kit.gating import LINGER, Gated, compile_reader, is_complete, is_gone, tree_of, truth, unfilled
 from kit.harness import Harness, wait_until
+from kit.surroundings import needs_root
 from kit.tracing import strace
 from kit.trees import below
 
@@ -92,6 +94,22 @@ def test_on_demand_nothing_is_decoded_that_was_not_asked_for(whole: Harness, ima
     go.touch()
     assert whole.finish(process).stdout == b"right 1\n"
     wait_until(lambda: is_gone(whole), LINGER)
+
+
+@needs_root
+def test_where_there_is_little_room_only_what_is_opened_takes_it(whole: Harness, image: Gated) -> None:
+    """On demand an app may run in less than it has; small files' neighbours must not take what is left."""
+    small = whole.base / "small"
+    small.mkdir(mode=0o700)
+    size = (image.appdir / "usr" / "large").stat().st_size + (3 << 19)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", small], check=True)
+    try:
+        settings = truth(image, "demand") | {"TMPRUN_STORE": str(small / "store")}
+        words = [f"open=usr/{number // 50}/{number:03}" for number in range(10, SMALL, 29)]
+        result = whole.run(whole.door, image.image, *words, "open=usr/large", env=settings)
+        assert result.stdout == b"right 1\n" * (len(words) + 1)
+    finally:
+        subprocess.run(["umount", "--lazy", small], check=True)
 
 
 def test_the_background_begins_at_once(whole: Harness, image: Gated) -> None:
