@@ -1,9 +1,11 @@
 #define _GNU_SOURCE
 #include "foreign/impatient.h"
 
+#include "base/crew.h"
 #include "base/system.h"
 #include "squashfs/order.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -221,7 +223,7 @@ static void look_around(struct candidates *found, const struct index *index, boo
 	}
 }
 
-static bool begins_with(struct files *files, uint32_t number, const char magic[2])
+static bool begins_with(struct files *files, uint32_t number, const char *magic)
 {
 	char head[2];
 	return files_read(files, &files->index->nodes[number], 0, head, sizeof head) == sizeof head && memcmp(head, magic, 2) == 0;
@@ -234,26 +236,70 @@ static bool is_calling_script(struct files *files, uint32_t number)
 	return script && files_read(files, node, 0, script, node->size) == (ssize_t)node->size && script_calls_one(script, node->size);
 }
 
-static int compare_places(const void *context, uint32_t left, uint32_t right)
+static bool is_windows_program(struct files *files, uint32_t number)
 {
-	const struct index *index = context;
-	const struct node *one = &index->nodes[left], *other = &index->nodes[right];
-	uint32_t first = one->b ? index->segments[one->a].frame : 0, second = other->b ? index->segments[other->a].frame : 0;
+	return begins_with(files, number, "MZ");
+}
+
+/* The frame that a file begins in. */
+static uint32_t frame_of(const struct index *index, uint32_t number)
+{
+	const struct node *node = &index->nodes[number];
+	return node->b ? index->segments[node->a].frame : HOLE;
+}
+
+static int compare_frames(const void *context, uint32_t left, uint32_t right)
+{
+	uint32_t first = frame_of(context, left), second = frame_of(context, right);
 	return (first > second) - (first < second);
 }
 
-static bool look_inside(const struct candidates *found, struct files *files, uint32_t *spare)
+/* Files to be looked into by a crew; those that begin in one frame are one item, which begins at groups[item] in the list. */
+struct look {
+	struct files *files; /* one for each hand */
+	const uint32_t *numbers, *groups;
+	bool (*is_one)(struct files *files, uint32_t number);
+	atomic_bool found;
+};
+
+static int look_at_group(void *context, unsigned hand, uint32_t item, struct fault *fault)
 {
-	const struct index *index = files->index;
-	order_sort(found->windows, spare, found->window_count, compare_places, index);
-	for (uint32_t i = 0; !found->dotnet && i < found->window_count; i++)
-		if (begins_with(files, found->windows[i], "MZ"))
-			return true;
-	order_sort(found->scripts, spare, found->script_count, compare_places, index);
-	for (uint32_t i = 0; i < found->script_count; i++)
-		if (is_calling_script(files, found->scripts[i]))
-			return true;
-	return false;
+	struct look *look = context;
+	(void)fault;
+	for (uint32_t i = look->groups[item]; i < look->groups[item + 1] && !look->found; i++)
+		if (look->is_one(&look->files[hand], look->numbers[i]))
+			look->found = true;
+	return 0;
+}
+
+/* Where in the ordered list a file begins in another frame than the one before, and its end; how many such groups there are. */
+static uint32_t group(const struct index *index, const uint32_t *numbers, uint32_t count, uint32_t *groups)
+{
+	uint32_t used = 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (i == 0 || compare_frames(index, numbers[i - 1], numbers[i]) != 0)
+			groups[used++] = i;
+	groups[used] = count;
+	return used;
+}
+
+/* Whether one of the files is such a one. A frame takes milliseconds to decode: it is decoded once, and all cores do that. `spare` has
+ * room for one number more than there are files. */
+static bool look_into(struct files *files, uint32_t *numbers, uint32_t count, uint32_t *spare, bool (*is_one)(struct files *, uint32_t))
+{
+	struct fault ignored = {0};
+	unsigned hands = processors() < CREW_MAX ? processors() : CREW_MAX;
+	CLEANUP(free_pointer) struct files *own = count ? zeroed(hands, sizeof *own) : NULL;
+	if (!own)
+		return false;
+	for (unsigned i = 0; i < hands; i++)
+		own[i] = (struct files){.fd = files->fd, .index = files->index, .codec.unhashed = files->codec.unhashed};
+	order_sort(numbers, spare, count, compare_frames, files->index);
+	struct look look = {.files = own, .numbers = numbers, .groups = spare, .is_one = is_one};
+	crew_run(hands, group(files->index, numbers, count, spare), look_at_group, &look, &ignored);
+	for (unsigned i = 0; i < hands; i++)
+		files_free(&own[i]);
+	return look.found;
 }
 
 bool is_impatient(struct files *files)
@@ -262,10 +308,11 @@ bool is_impatient(struct files *files)
 	CLEANUP(free_pointer) bool *below = zeroed(nodes, sizeof *below);
 	CLEANUP(free_pointer) uint32_t *scripts = zeroed(nodes, sizeof *scripts);
 	CLEANUP(free_pointer) uint32_t *windows = zeroed(nodes, sizeof *windows);
-	CLEANUP(free_pointer) uint32_t *spare = zeroed(nodes, sizeof *spare);
+	CLEANUP(free_pointer) uint32_t *spare = zeroed(nodes + (size_t)1, sizeof *spare);
 	struct candidates found = {.scripts = scripts, .windows = windows};
 	if (!below || !scripts || !windows || !spare)
 		return false;
 	look_around(&found, files->index, below);
-	return found.program || look_inside(&found, files, spare);
+	return found.program || (!found.dotnet && look_into(files, windows, found.window_count, spare, is_windows_program)) ||
+	       look_into(files, scripts, found.script_count, spare, is_calling_script);
 }

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "image/codec.h"
 
 #include "base/file.h"
