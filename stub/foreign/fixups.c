@@ -35,6 +35,8 @@ struct plan_made {
 static size_t loader_named(const char *name, size_t length)
 {
 	size_t i = 0;
+	if (length < 3 || memcmp(name, "ld-", 3) != 0)
+		return COUNT(loaders);
 	while (i < COUNT(loaders) && (strlen(loaders[i]) != length || memcmp(loaders[i], name, length) != 0))
 		i++;
 	return i;

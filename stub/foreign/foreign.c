@@ -4,10 +4,10 @@
 #include "base/system.h"
 #include "foreign/deflate.h"
 #include "foreign/digests.h"
+#include "foreign/first.h"
 #include "foreign/known.h"
 #include "foreign/lz4.h"
 #include "foreign/lzo.h"
-#include "foreign/python.h"
 #include "foreign/read.h"
 #include "foreign/xz.h"
 #include "image/codec.h"
@@ -32,8 +32,19 @@ static int read_and_keep(const struct request *request, struct image *image, str
 	if (strcmp(request->verb, "run") == 0 && head_check_machine(&reading.head, fault) < 0)
 		return -1;
 	if (!load_as_copy(&reading, image, &request->environment)) {
-		if (reading_finish(&reading, image, fault) < 0)
+		if (reading_tables(&reading, fault) < 0)
 			return -1;
+		if (first_may_go(request, image, &reading.table)) {
+			first_mark(image, &reading.table);
+			if (reading_load_unhashed(&reading, image, fault) < 0)
+				return -1;
+			if (first_goes(request, image))
+				return 0;
+			if (reading_hash_loaded(image, fault) < 0)
+				return -1;
+		} else if (reading_finish(&reading, image, fault) < 0) {
+			return -1;
+		}
 		known_keep(image, &request->environment);
 	}
 	if (image_is_settled(image, request->path))

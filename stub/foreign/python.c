@@ -4,10 +4,10 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
-#include "start/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +20,6 @@ extern const char python_boot[] __attribute__((visibility("hidden")));
 enum { PYTHON_DESCRIPTORS = 16 };
 
 static const int python_ignores[] = {SIGPIPE, SIGXFSZ};
-
-void signals_save(char out[24])
-{
-	unsigned ignored = 0;
-	for (size_t i = 0; i < COUNT(python_ignores); i++) {
-		struct sigaction action;
-		if (sigaction(python_ignores[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-			ignored |= 1u << i;
-	}
-	decimal(out, ignored);
-}
 
 void signals_restore(const char *saved)
 {
@@ -122,46 +111,4 @@ int python_become(const char *const *arguments, struct fault *fault)
 	memcpy(argv + COUNT(first), arguments, count * sizeof *argv);
 	execv(python, (char *const *)argv);
 	return FAILED(fault, "cannot start ", python, ": ", reason_text(errno));
-}
-
-/* A copy of the open image that survives exec, as text; it is none of the three that everybody takes for something else. */
-static int hand_over(int fd, char number[24], struct fault *fault)
-{
-	int inherited = fcntl(fd, F_DUPFD, STDERR_FILENO + 1);
-	if (inherited < 0)
-		return FAILED(fault, "no descriptor left to hand the image over: ", reason_text(errno));
-	decimal(number, (uint64_t)inherited);
-	return 0;
-}
-
-int python_import(const struct request *request, const struct image *image, struct fault *fault)
-{
-	char saved[24], number[24], words[24];
-	CLEANUP(free_pointer) const char **argv = calloc((size_t)request->count + OPTION_WORDS_MAX + 16, sizeof *argv);
-	if (!argv)
-		return FAILED(fault, "no memory");
-	if (hand_over(image->fd, number, fault) < 0)
-		return -1;
-	size_t used = 0;
-	signals_save(saved);
-	argv[used++] = "@import";
-	argv[used++] = "--signals";
-	argv[used++] = saved;
-	argv[used++] = "--image-fd";
-	argv[used++] = number;
-	argv[used++] = "--then";
-	argv[used++] = request->verb;
-	/* How many words, so that Python need not know what the options are to give them back. */
-	size_t given = options_hand_on(request, argv + used + 2);
-	argv[used++] = "--options";
-	argv[used++] = decimal(words, given);
-	used += given;
-	argv[used++] = "--";
-	argv[used++] = request->path;
-	/* A flag that --appimage-extract-and-run took out of the arguments is put back for whoever parses them next. */
-	if (request->flag_taken)
-		argv[used++] = "--appimage-extract-and-run";
-	for (int i = 0; i < request->count; i++)
-		argv[used++] = request->arguments[i];
-	return python_become(argv, fault);
 }

@@ -14,12 +14,19 @@ struct reading {
 	struct source source; /* of the open image */
 	struct head head;
 	struct table table;
+	uint64_t begun_at, tables_at; /* now_us(): when its tables were begun with, and done */
 };
 
 /* The head: whether it is an image at all, and for which machine. */
 int reading_begin(struct reading *reading, const struct image *image, struct fault *fault);
-/* The tables, the digests, the index. */
+/* The tables. */
+int reading_tables(struct reading *reading, struct fault *fault);
+/* The digests, and the index. */
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault);
+/* The index without them: the table was marked by first_mark. */
+int reading_load_unhashed(struct reading *reading, struct image *image, struct fault *fault);
+/* An index that was loaded so gets its digests. */
+int reading_hash_loaded(struct image *image, struct fault *fault);
 void reading_free(struct reading *reading);
 
 #endif

@@ -62,9 +62,10 @@ static _Noreturn void leave(struct filler *filler, bool with_entry)
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
 	guard_dismiss(filler);
-	/* Nobody needs us any more, and a processor may be idle. */
-	if (filler->gate->image->behind)
-		filler->gate->image->behind(filler->gate->image, filler->gate->trace);
+	/* Nobody needs us any more, and a processor may be idle. (On demand nobody has asked for more than what is opened.) */
+	const struct gate *gate = filler->gate;
+	if (gate->image->behind && gate->mode != FILL_DEMAND)
+		gate->image->behind(gate->image, gate->entry_fd, gate->trace);
 	_exit(0);
 }
 

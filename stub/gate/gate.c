@@ -58,10 +58,13 @@ static _Noreturn void filler_main(struct gate *gate, int report)
 	leave_session();
 	leave_descriptors(keep, COUNT(keep));
 	image_lease_take(gate); /* without one, too, no byte is taken for the image's that is not */
+	bool changed = !image_is_hashed(image) && !image_unchanged(image); /* from here on the lease vouches for it */
 	if (report < 0)
 		_exit(1); /* no descriptor left even for that: who waits at the other end sees it close */
 	if (image->fd < 0 || gate->entry_fd < 0 || gate->tree.root < 0 || lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
 		FAILED(&fault, "cannot set up the filler: ", reason_text(errno));
+	else if (changed)
+		BAD_IMAGE(&fault, "changed while it was read; start it again");
 	else if (share(gate, report, &fault) == 0 && skeleton_make(gate, &fault) == 0 && filler_prepare(&filler, gate, &fault) == 0)
 		filler_run(&filler);
 	answer(report, &fault);

@@ -385,7 +385,7 @@ int hands_prepare(struct filler *filler, struct fault *fault)
 	for (unsigned i = 0; i < count; i++) {
 		struct hand *hand = &filler->hands[i];
 		*hand = (struct hand){.filler = filler, .cached = HOLE, .plain = malloc(filler->gate->plan.largest_plain)};
-		hand->codec.unhashed = image_unhashed(filler->gate->image);
+		image_prepare(filler->gate->image, &hand->codec);
 		if (!hand->plain || codec_reserve(&hand->codec, stored, fault) < 0)
 			return FAILED(fault, "no memory to fill with");
 	}

@@ -52,6 +52,11 @@ static bool grants_leases(int root)
 	return fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
 }
 
+bool gate_is_small(const struct index_head *head)
+{
+	return head->content_size / processors() < SMALL || head->nodes < FEW_FILES;
+}
+
 static enum fill_mode eager_because(const char *reason)
 {
 	debug_log("unpacking everything first: ", reason, (char *)NULL);
@@ -65,7 +70,7 @@ enum fill_mode gate_choose(enum fill_mode asked, const struct index *index, int 
 	uint64_t content = index->head->content_size;
 	if (asked == FILL_AUTO && (turned_away || index->head->flags & INDEX_AT_ONCE))
 		return eager_because("it opens files without waiting");
-	if (asked == FILL_AUTO && (content / processors() < SMALL || index->head->nodes < FEW_FILES))
+	if (asked == FILL_AUTO && gate_is_small(index->head))
 		return eager_because("it is small");
 	if (number_in("/proc/sys/fs/leases-enable") != 1)
 		return eager_because("this kernel gives no leases, or has no /proc to ask");

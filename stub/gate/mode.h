@@ -15,6 +15,9 @@ int gate_mode(const char *name);
  * debug log. `root` is a descriptor in the store; `turned_away`: an earlier start met files that it would not wait for. */
 enum fill_mode gate_choose(enum fill_mode asked, const struct index *index, int root, bool turned_away);
 
+/* Whether an image with that head of an index is small enough to be filled first, when nobody says how. */
+bool gate_is_small(const struct index_head *head);
+
 /* How long the kernel keeps an opener waiting, in seconds: then it lets it through, whatever is in the file. */
 long gate_break_time(void);
 

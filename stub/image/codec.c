@@ -6,6 +6,7 @@
 #include "image/identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -96,6 +97,13 @@ static int read_stored(struct stored *stored, int fd, uint64_t offset, size_t si
 	return 0;
 }
 
+/* As long as our lease on it stands nobody has been let through who would write to the image, though it may have got another name,
+ * mode or time (`mv`, `chmod`, `touch`). */
+static bool still_stands(const struct codec_state *state, int fd)
+{
+	return fcntl(fd, F_GETLEASE) == F_RDLCK || identity_stands(fd, state->unhashed);
+}
+
 int codec_fetch(struct codec_state *state, int fd, uint64_t base, const struct frame *const *frames, size_t count, struct fault *fault)
 {
 	uint8_t digest[2][SHA256_SIZE];
@@ -104,7 +112,7 @@ int codec_fetch(struct codec_state *state, int fd, uint64_t base, const struct f
 			return -1;
 	/* In this order: whatever was changed before it was read shows now. */
 	if (state->unhashed)
-		return identity_stands(fd, state->unhashed) ? 0 : BAD_IMAGE(fault, "changed while it was read; start it again");
+		return still_stands(state, fd) ? 0 : BAD_IMAGE(fault, "changed while it was read; start it again");
 	if (count == 2)
 		sha256_two((const void *const[]){state->stored[0].bytes, state->stored[1].bytes},
 			   (const size_t[]){frames[0]->stored, frames[1]->stored}, digest);

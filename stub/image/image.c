@@ -86,9 +86,14 @@ bool image_too_fresh(const struct stat *stat, struct timespec now)
 	return age >= 0 && age < (stat->st_ctim.tv_nsec ? TICK_MS : COARSE_TICK_MS);
 }
 
-const struct stat *image_unhashed(const struct image *image)
+bool image_is_hashed(const struct image *image)
 {
-	return image->index.head->flags & INDEX_UNHASHED ? &image->stat : NULL;
+	return !(image->index.head->flags & INDEX_UNHASHED);
+}
+
+void image_prepare(const struct image *image, struct codec_state *codec)
+{
+	codec->unhashed = image_is_hashed(image) ? NULL : &image->stat;
 }
 
 bool image_unchanged(const struct image *image)

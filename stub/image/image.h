@@ -10,6 +10,8 @@
 #include "base/fault.h"
 #include "image/index.h"
 
+struct codec_state;
+
 struct image {
 	int fd;
 	uint64_t size;
@@ -17,8 +19,9 @@ struct image {
 	struct stat stat;     /* what the file was at the first look */
 	bool unsettled;       /* it may change, or has, without that showing it: nothing is to be remembered of it */
 	struct index index;
-	/* Where digests are made behind the app: called by the filler when all else is done, with the file of the start's trace. */
-	void (*behind)(const struct image *image, const char *trace);
+	/* Where digests are made behind the app: called by the filler when all else is done, with the entry's directory and the file of
+	 * the start's trace. */
+	void (*behind)(const struct image *image, int entry_fd, const char *trace);
 };
 
 #define IMAGE_CLOSED ((struct image){.fd = -1})
@@ -36,8 +39,9 @@ void image_close(struct image *image);
 void image_identity(const struct stat *stat, char out[IDENTITY_SIZE]);
 /* Whether the file could still change without its times showing it (docs/store.md, "Layout"). */
 bool image_too_fresh(const struct stat *stat, struct timespec now);
-/* What its file was when it was opened, where its frames have no digests (docs/format.md), else NULL: for struct codec_state. */
-const struct stat *image_unhashed(const struct image *image);
+/* Whether its frames have digests (docs/format.md); and tell who decodes them, and what must do if not. */
+bool image_is_hashed(const struct image *image);
+void image_prepare(const struct image *image, struct codec_state *codec);
 /* Whether the open file is still what it was at the first look. */
 bool image_unchanged(const struct image *image);
 /* Whether something may be remembered of the file, which `path` led to: it is still what it was at the first look, and so is what

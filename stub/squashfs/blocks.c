@@ -43,9 +43,19 @@ static const struct block *use_at(const struct blocks *blocks, uint32_t number)
 	return (const struct block *)blocks->uses.at + number;
 }
 
-static const struct tail *tail_at(const struct blocks *blocks, uint32_t number)
+static uint32_t fragment_of(uint64_t tail)
 {
-	return (const struct tail *)blocks->tails.at + number;
+	return (uint32_t)(tail >> (TAIL_OFFSET_BITS + TAIL_LENGTH_BITS));
+}
+
+static uint32_t offset_of(uint64_t tail)
+{
+	return tail >> TAIL_LENGTH_BITS & ((1u << TAIL_OFFSET_BITS) - 1);
+}
+
+static uint32_t length_of(uint64_t tail)
+{
+	return tail & ((1u << TAIL_LENGTH_BITS) - 1);
 }
 
 static uint32_t stored_size(uint32_t word)
@@ -79,7 +89,7 @@ static int read_fragments(struct blocks *blocks, const uint8_t *places, struct f
 int blocks_begin(struct blocks *blocks, struct fault *fault)
 {
 	list_reserve(&blocks->runs, blocks->super->inodes, sizeof(struct run));
-	list_reserve(&blocks->tails, blocks->super->inodes, sizeof(struct tail));
+	list_reserve(&blocks->tails, blocks->super->inodes, sizeof(uint64_t));
 	uint64_t count = blocks->super->fragments, at = blocks->super->fragment_table - blocks->super->inode_table;
 	uint64_t size = (count + FRAGMENTS_A_BLOCK - 1) / FRAGMENTS_A_BLOCK * sizeof(uint64_t);
 	if (count == 0)
@@ -153,10 +163,10 @@ static int add_tail(struct blocks *blocks, uint32_t fragment, uint32_t offset, u
 {
 	if (fragment >= blocks->super->fragments || (uint64_t)offset + length > blocks->super->block_size)
 		return LIES(fault, "the end of a file is out of range");
-	struct tail *tail = list_add(&blocks->tails, sizeof *tail);
+	uint64_t *tail = list_add(&blocks->tails, sizeof *tail);
 	if (!tail)
 		return no_memory(fault);
-	*tail = (struct tail){fragment, offset, length};
+	*tail = ((uint64_t)fragment << TAIL_OFFSET_BITS | offset) << TAIL_LENGTH_BITS | length;
 	return add_run(blocks, fragment | TAIL, offset, length, fault);
 }
 
@@ -240,65 +250,57 @@ static int compare(uint64_t left, uint64_t right)
 	return (left > right) - (left < right);
 }
 
-static int compare_tails(const void *context, uint32_t left, uint32_t right)
-{
-	const struct tail *one = tail_at(context, left), *other = tail_at(context, right);
-	int order = compare(one->fragment, other->fragment);
-	order = order ? order : compare(one->offset, other->offset);
-	return order ? order : compare(one->length, other->length);
-}
-
 static int compare_uses(const void *context, uint32_t left, uint32_t right)
 {
 	return compare(use_at(context, left)->where, use_at(context, right)->where);
 }
 
-/* 0 to count - 1 in the order of what they stand for; NULL when there is no memory. */
-static uint32_t *ordered(const struct blocks *blocks, uint32_t count, order_compare *by)
+/* The uses' numbers in the order of where they are; NULL when there is no memory. */
+static uint32_t *ordered_uses(const struct blocks *blocks)
 {
+	uint32_t count = blocks->uses.count;
 	CLEANUP(free_pointer) uint32_t *spare = zeroed(count, sizeof *spare);
 	uint32_t *numbers = zeroed(count, sizeof *numbers);
-	for (uint32_t i = 0; numbers && i < count; i++)
-		numbers[i] = i;
-	if (numbers && spare)
-		order_sort(numbers, spare, count, by, blocks);
-	if (!spare) {
+	if (!spare || !numbers) {
 		free(numbers);
 		return NULL;
 	}
+	for (uint32_t i = 0; i < count; i++)
+		numbers[i] = i;
+	order_sort(numbers, spare, count, compare_uses, blocks);
 	return numbers;
 }
 
-/* The tails from numbers[*at] on that lie in one fragment, each counted once: that fragment is a block that is used. */
-static int add_fragment(struct blocks *blocks, const uint32_t *numbers, uint32_t *at, struct fault *fault)
+/* The tails from *at on that lie in one fragment, each counted once: that fragment is a block that is used. */
+static int add_fragment(struct blocks *blocks, uint32_t *at, struct fault *fault)
 {
-	const struct tail *first = tail_at(blocks, numbers[*at]);
+	const uint64_t *tails = blocks->tails.at;
+	uint32_t number = fragment_of(tails[*at]);
 	uint64_t end = 0, used = 0, size;
-	for (; *at < blocks->tails.count; ++*at) {
-		const struct tail *tail = tail_at(blocks, numbers[*at]);
-		if (tail->fragment != first->fragment)
-			break;
-		if (end && compare_tails(blocks, numbers[*at - 1], numbers[*at]) == 0)
+	for (uint32_t first = *at; *at < blocks->tails.count && fragment_of(tails[*at]) == number; ++*at) {
+		uint64_t tail = tails[*at], stop = offset_of(tail) + (uint64_t)length_of(tail);
+		if (*at > first && tails[*at - 1] == tail)
 			continue;
-		used += tail->length;
-		end = end > tail->offset + tail->length ? end : tail->offset + tail->length;
+		used += length_of(tail);
+		end = end > stop ? end : stop;
 	}
-	const struct fragment *fragment = &blocks->fragments[first->fragment];
+	const struct fragment *fragment = &blocks->fragments[number];
 	if (fragment_size(blocks, fragment, end, used, &size, fault) < 0 ||
 	    add_use(blocks, fragment->where, fragment->word, (uint32_t)size, fault) < 0)
 		return -1;
-	blocks->owners[first->fragment] = blocks->uses.count - 1;
+	blocks->owners[number] = blocks->uses.count - 1;
 	return 0;
 }
 
 static int add_fragments(struct blocks *blocks, struct fault *fault)
 {
-	CLEANUP(free_pointer) uint32_t *numbers = ordered(blocks, blocks->tails.count, compare_tails);
+	CLEANUP(free_pointer) uint64_t *spare = zeroed(blocks->tails.count, sizeof *spare);
 	blocks->owners = zeroed(blocks->super->fragments, sizeof *blocks->owners);
-	if (!numbers || !blocks->owners)
+	if (!spare || !blocks->owners)
 		return no_memory(fault);
+	order_keys(blocks->tails.at, spare, blocks->tails.count);
 	for (uint32_t at = 0; at < blocks->tails.count;)
-		if (add_fragment(blocks, numbers, &at, fault) < 0)
+		if (add_fragment(blocks, &at, fault) < 0)
 			return -1;
 	return 0;
 }
@@ -326,7 +328,7 @@ int blocks_finish(struct blocks *blocks, struct fault *fault)
 	if (add_fragments(blocks, fault) < 0)
 		return -1;
 	uint32_t count = blocks->uses.count;
-	CLEANUP(free_pointer) uint32_t *numbers = ordered(blocks, count, compare_uses);
+	CLEANUP(free_pointer) uint32_t *numbers = ordered_uses(blocks);
 	blocks->numbers = zeroed(count, sizeof *blocks->numbers);
 	blocks->frames = zeroed(count, sizeof *blocks->frames);
 	if (!numbers || !blocks->numbers || !blocks->frames)

@@ -29,10 +29,9 @@ struct block {
 	uint32_t word, plain;
 };
 
-/* A file's use of a piece of a fragment block. */
-struct tail {
-	uint32_t fragment, offset, length;
-};
+/* A file's use of a piece of a fragment block, as a number: the fragment's, where it begins in it, its length, in this order, so that
+ * they can be sorted. */
+enum { TAIL_LENGTH_BITS = 21, TAIL_OFFSET_BITS = 20 };
 
 /* A run of a file's bytes. `block` is HOLE, or the number of a use; with TAIL in it, of a fragment. */
 struct run {
@@ -59,7 +58,7 @@ struct blocks {
 	uint64_t start;
 	struct fragment *fragments;
 	uint64_t expected; /* size words, of all files so far */
-	struct list uses, tails, runs; /* of struct block, struct tail, struct run */
+	struct list uses, tails, runs; /* of struct block, uint64_t, struct run */
 	uint32_t *numbers; /* of the frame that each use is, when they are known */
 	uint32_t *owners;  /* of the use that each fragment is, likewise */
 	struct frame *frames;

@@ -17,12 +17,27 @@ static int no_memory(struct fault *fault)
 	return FAILED(fault, "no memory for the index");
 }
 
+/* As memcmp, which goes byte by byte here, and names in a directory have much in common. */
+static int compare_bytes(const uint8_t *left, const uint8_t *right, size_t size)
+{
+	uint64_t one, other;
+	for (; size >= sizeof one; left += sizeof one, right += sizeof one, size -= sizeof one) {
+		memcpy(&one, left, sizeof one);
+		memcpy(&other, right, sizeof other);
+		if (one != other)
+			return __builtin_bswap64(one) < __builtin_bswap64(other) ? -1 : 1;
+	}
+	for (; size && *left == *right; size--)
+		left++, right++;
+	return size ? *left - *right : 0;
+}
+
 static int compare_names(const void *context, uint32_t left, uint32_t right)
 {
 	const struct tree *tree = context;
 	const struct item *one = item_at(tree, left), *other = item_at(tree, right);
 	size_t shorter = one->name_length < other->name_length ? one->name_length : other->name_length;
-	int order = memcmp(tree->directories.plain + one->name, tree->directories.plain + other->name, shorter);
+	int order = compare_bytes(tree->directories.plain + one->name, tree->directories.plain + other->name, shorter);
 	return order ? order : (one->name_length > other->name_length) - (one->name_length < other->name_length);
 }
 
@@ -80,14 +95,16 @@ static int number_all(const struct tree *tree, const struct numbering *numbering
 	return 0;
 }
 
-/* The tables of the index in the making. */
+enum { AHEAD = 8 /* names whose places among the strings are on their way from memory */ };
+
+/* The index in the making: its tables but the strings are made where they stay. */
 struct rows {
 	struct tree *tree;
 	struct strings strings;
+	struct index_head *head;
 	struct node *nodes;
 	struct segment *segments;
 	uint32_t child, segment; /* what the next directory's first child, and the next file's first segment, will be */
-	uint64_t content;
 };
 
 static void add_segments(struct rows *rows, const struct item *item)
@@ -95,6 +112,11 @@ static void add_segments(struct rows *rows, const struct item *item)
 	const struct run *runs = rows->tree->blocks->runs.at;
 	for (uint32_t i = 0; i < item->b; i++)
 		rows->segments[rows->segment++] = blocks_segment(rows->tree->blocks, &runs[item->a + i]);
+}
+
+static int add_text(struct rows *rows, const uint8_t *text, uint32_t length, uint32_t *at, struct fault *fault)
+{
+	return strings_add(&rows->strings, strings_hash(&rows->strings, text, length), text, length, at, fault);
 }
 
 static int add_content(struct rows *rows, const struct item *item, struct node *node, struct fault *fault)
@@ -108,18 +130,18 @@ static int add_content(struct rows *rows, const struct item *item, struct node *
 		return 0;
 	case NODE_FILE:
 		node->a = rows->segment;
-		rows->content += item->size;
+		rows->head->content_size += item->size;
 		add_segments(rows, item);
 		return 0;
 	case NODE_SYMLINK:
-		return strings_add(&rows->strings, rows->tree->inodes.plain + item->a, item->b, &node->a, fault);
+		return add_text(rows, rows->tree->inodes.plain + item->a, item->b, &node->a, fault);
 	default:
 		node->a = item_at(rows->tree, item->a)->number;
 		return 0;
 	}
 }
 
-static int add_node(struct rows *rows, const struct item *item, struct fault *fault)
+static int add_node(struct rows *rows, const struct item *item, uint64_t hashed, struct fault *fault)
 {
 	struct node *node = &rows->nodes[item->number];
 	*node = (struct node){.name_length = item->name_length,
@@ -132,7 +154,14 @@ static int add_node(struct rows *rows, const struct item *item, struct fault *fa
 		return -1;
 	if (item->number == 0)
 		return 0;
-	return strings_add(&rows->strings, rows->tree->directories.plain + item->name, item->name_length, &node->name, fault);
+	const uint8_t *name = rows->tree->directories.plain + item->name;
+	return strings_add(&rows->strings, hashed, name, item->name_length, &node->name, fault);
+}
+
+static uint64_t hash_name(const struct rows *rows, const struct item *item)
+{
+	/* The root has no name, and there may be none at all. */
+	return item->name_length ? strings_hash(&rows->strings, rows->tree->directories.plain + item->name, item->name_length) : 0;
 }
 
 static int add_nodes(struct rows *rows, const uint32_t *order, struct fault *fault)
@@ -140,58 +169,72 @@ static int add_nodes(struct rows *rows, const uint32_t *order, struct fault *fau
 	const struct tree *tree = rows->tree;
 	uint32_t count = tree->items.count;
 	rows->child = 1;
-	rows->nodes = zeroed(count, sizeof *rows->nodes);
-	rows->segments = zeroed(tree->blocks->runs.count, sizeof *rows->segments);
-	if (!rows->nodes || !rows->segments)
-		return no_memory(fault);
 	if (strings_begin(&rows->strings, count + tree->symlinks, tree->directories.used, fault) < 0)
 		return -1;
-	for (uint32_t i = 0; i < count; i++)
-		if (add_node(rows, item_at(tree, order[i]), fault) < 0)
+	uint64_t hashes[AHEAD];
+	for (uint32_t i = 0; i < count + AHEAD; i++) {
+		if (i >= AHEAD && add_node(rows, item_at(tree, order[i - AHEAD]), hashes[i % AHEAD], fault) < 0)
 			return -1;
+		if (i < count)
+			hashes[i % AHEAD] = hash_name(rows, item_at(tree, order[i]));
+	}
 	return 0;
 }
 
-static uint8_t *put(uint8_t *at, const void *bytes, size_t size)
+static size_t size_of(const struct index_head *head)
 {
-	return size ? (uint8_t *)memcpy(at, bytes, size) + size : at;
+	return sizeof *head + head->frames * sizeof(struct frame) + head->nodes * sizeof(struct node) +
+	       head->segments * sizeof(struct segment) + head->strings + head->metadata;
 }
 
-static int join_up(const struct rows *rows, struct table *table, struct fault *fault)
+/* The header and the frames, and room for the rest: for the strings as much as they usually take. */
+static int begin(struct rows *rows, struct table *table, struct fault *fault)
 {
-	static const char metadata[] = "{}";
-	const struct blocks *blocks = rows->tree->blocks;
+	const struct tree *tree = rows->tree;
+	const struct blocks *blocks = tree->blocks;
 	struct index_head head = {.frames = blocks->frame_count,
-				  .nodes = rows->tree->items.count,
-				  .segments = rows->segment,
-				  .strings = (uint32_t)rows->strings.used,
-				  .metadata = sizeof metadata - 1,
+				  .nodes = tree->items.count,
+				  .segments = blocks->runs.count,
+				  .strings = (uint32_t)(tree->directories.used + tree->inodes.used),
 				  .flags = INDEX_FOREIGN,
-				  .content_size = rows->content,
 				  .image_size = blocks->source->size};
-	memcpy(head.magic, INDEX_MAGIC, sizeof head.magic);
-	size_t frames = head.frames * sizeof(struct frame), nodes = head.nodes * sizeof(struct node);
-	size_t segments = head.segments * sizeof(struct segment);
-	table->size = sizeof head + frames + nodes + segments + head.strings + head.metadata;
-	if (table->size > MAX_INDEX)
-		return BAD_IMAGE(fault, "its index is larger than 128 MiB");
-	uint8_t *at = table->bytes = malloc(table->size);
+	memcpy(head.magic, INDEX_MAGIC, sizeof head.magic); /* without a NUL behind it */
+	uint8_t *at = table->bytes = zeroed(1, table->size = size_of(&head));
 	if (!at)
 		return no_memory(fault);
-	at = put(at, &head, sizeof head);
-	at = put(at, blocks->frames, frames);
-	at = put(at, rows->nodes, nodes);
-	at = put(at, rows->segments, segments);
-	at = put(at, rows->strings.pool, head.strings);
-	put(at, metadata, head.metadata);
+	rows->head = memcpy(at, &head, sizeof head);
+	at += sizeof head;
+	if (head.frames)
+		memcpy(at, blocks->frames, head.frames * sizeof(struct frame));
+	rows->nodes = (void *)(at += head.frames * sizeof(struct frame));
+	rows->segments = (void *)(at + head.nodes * sizeof(struct node));
+	return 0;
+}
+
+/* The strings and the metadata behind the rest. */
+static int finish(const struct rows *rows, struct table *table, struct fault *fault)
+{
+	static const char metadata[] = "{}";
+	size_t room = table->size, before;
+	rows->head->metadata = sizeof metadata - 1;
+	rows->head->strings = (uint32_t)rows->strings.used;
+	table->size = size_of(rows->head);
+	before = table->size - rows->strings.used - (sizeof metadata - 1);
+	if (table->size > MAX_INDEX)
+		return BAD_IMAGE(fault, "its index is larger than 128 MiB");
+	uint8_t *bytes = table->size > room ? realloc(table->bytes, table->size) : table->bytes;
+	if (!bytes)
+		return no_memory(fault);
+	table->bytes = bytes;
+	if (rows->strings.used)
+		memcpy(bytes + before, rows->strings.pool, rows->strings.used);
+	memcpy(bytes + table->size - (sizeof metadata - 1), metadata, sizeof metadata - 1);
 	return 0;
 }
 
 static void rows_free(struct rows *rows)
 {
 	strings_free(&rows->strings);
-	free(rows->nodes);
-	free(rows->segments);
 }
 
 int encode(struct tree *tree, struct table *table, struct fault *fault)
@@ -205,7 +248,7 @@ int encode(struct tree *tree, struct table *table, struct fault *fault)
 	for (uint32_t i = 0; i < tree->items.count; i++)
 		by_name[i] = i;
 	const struct numbering numbering = {by_name, order};
-	if (number_all(tree, &numbering, fault) < 0 || add_nodes(&rows, order, fault) < 0)
+	if (number_all(tree, &numbering, fault) < 0 || begin(&rows, table, fault) < 0 || add_nodes(&rows, order, fault) < 0)
 		return -1;
-	return join_up(&rows, table, fault);
+	return finish(&rows, table, fault);
 }

@@ -71,8 +71,8 @@ const char *quoted(char out[QUOTED_SIZE], const uint8_t *bytes, size_t length)
 	return out;
 }
 
-/* Copy `size` bytes that a table must have at `place`. */
-static int take(const struct chain *chain, size_t place, void *out, size_t size, struct fault *fault)
+/* Copy `size` bytes that a table must have at `place`; always in line, where the size is known and a copy is a few moves. */
+static inline __attribute__((always_inline)) int take(const struct chain *chain, size_t place, void *out, size_t size, struct fault *fault)
 {
 	if (place > chain->used || size > chain->used - place)
 		return LIES(fault, "a table is cut short");
@@ -264,12 +264,31 @@ static int read_inode(struct tree *tree, uint32_t number, const struct entry *en
 	return names > 1 ? numbers_add(&tree->seen, fresh, fault) : 0;
 }
 
+/* Eight bytes at a time: a byte of a word is zero where this is not (Hacker's Delight, 6-1). */
+static uint64_t zero_bytes(uint64_t word)
+{
+	return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
+}
+
+static bool has_slash_or_nul(const uint8_t *name, size_t length)
+{
+	uint64_t word, slashes = 0x0101010101010101u * '/';
+	for (; length >= sizeof word; name += sizeof word, length -= sizeof word) {
+		memcpy(&word, name, sizeof word);
+		if (zero_bytes(word) | zero_bytes(word ^ slashes))
+			return true;
+	}
+	while (length && *name && *name != '/')
+		name++, length--;
+	return length;
+}
+
 static int check_name(const struct tree *tree, const struct entry *entry, struct fault *fault)
 {
 	char text[QUOTED_SIZE];
 	const uint8_t *name = tree->directories.plain + entry->name;
 	bool dots = name[0] == '.' && (entry->name_length == 1 || (entry->name_length == 2 && name[1] == '.'));
-	if (entry->name_length <= MAX_NAME && !dots && !memchr(name, '/', entry->name_length) && !memchr(name, '\0', entry->name_length))
+	if (entry->name_length <= MAX_NAME && !dots && !has_slash_or_nul(name, entry->name_length))
 		return 0;
 	return BAD_IMAGE(fault, "illegal file name ", quoted(text, name, entry->name_length));
 }

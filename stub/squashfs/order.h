@@ -12,4 +12,7 @@ typedef int order_compare(const void *context, uint32_t left, uint32_t right);
  * stretches, as mksquashfs writes everything, takes a time that is linear; anything else count * log(count) comparisons. */
 void order_sort(uint32_t *numbers, uint32_t *spare, size_t count, order_compare *compare, const void *context);
 
+/* Sort numbers that are their own order, in a time that is linear. `spare` has room for as many. */
+void order_keys(uint64_t *keys, uint64_t *spare, size_t count);
+
 #endif

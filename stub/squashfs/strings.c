@@ -31,8 +31,8 @@ static uint64_t hash(uint64_t seed, const uint8_t *text, size_t length)
 		memcpy(&word, text, sizeof word);
 		state = folded(state ^ word, seed ^ 0x9E3779B97F4A7C15u);
 	}
-	word = 0;
-	memcpy(&word, text, length);
+	for (word = 0; length; length--) /* a call of memcpy would take longer */
+		word = word << 8 | *text++;
 	return folded(state ^ word, seed ^ 0xC2B2AE3D27D4EB4Fu);
 }
 
@@ -51,10 +51,21 @@ static int append(struct strings *strings, const uint8_t *text, uint32_t length,
 	return 0;
 }
 
-int strings_add(struct strings *strings, const uint8_t *text, uint32_t length, uint32_t *at, struct fault *fault)
+static uint64_t mask_of(const struct strings *strings)
 {
-	uint64_t hashed = hash(strings->seed, text, length), mask = ((uint64_t)1 << strings->bits) - 1;
-	uint64_t number = hashed & mask;
+	return ((uint64_t)1 << strings->bits) - 1;
+}
+
+uint64_t strings_hash(const struct strings *strings, const uint8_t *text, size_t length)
+{
+	uint64_t hashed = hash(strings->seed, text, length);
+	__builtin_prefetch(&strings->slots[hashed & mask_of(strings)], 1);
+	return hashed;
+}
+
+int strings_add(struct strings *strings, uint64_t hashed, const uint8_t *text, uint32_t length, uint32_t *at, struct fault *fault)
+{
+	uint64_t mask = mask_of(strings), number = hashed & mask;
 	uint16_t rest = (uint16_t)(hashed >> 48);
 	for (; strings->slots[number].length; number = (number + 1) & mask) {
 		const struct slot *slot = &strings->slots[number];

@@ -20,8 +20,10 @@ struct strings {
 
 /* Have room for `texts` different texts, which have some `size` bytes. */
 int strings_begin(struct strings *strings, uint32_t texts, size_t size, struct fault *fault);
+/* The text's hash. Whoever asks for it some texts ahead does not wait for memory when he adds it. */
+uint64_t strings_hash(const struct strings *strings, const uint8_t *text, size_t length);
 /* Where the text, which is not empty, lies in the pool; in *at. */
-int strings_add(struct strings *strings, const uint8_t *text, uint32_t length, uint32_t *at, struct fault *fault);
+int strings_add(struct strings *strings, uint64_t hashed, const uint8_t *text, uint32_t length, uint32_t *at, struct fault *fault);
 void strings_free(struct strings *strings);
 
 #endif

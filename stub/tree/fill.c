@@ -48,7 +48,7 @@ static int prepare(struct fill *fill, struct fault *fault)
 	for (size_t i = 0; i < COUNT(fill->hands); i++) {
 		fill->hands[i].place = NOWHERE;
 		fill->hands[i].open = -1;
-		fill->hands[i].codec.unhashed = image_unhashed(fill->image);
+		image_prepare(fill->image, &fill->hands[i].codec);
 	}
 	if (plan_make(&fill->plan, fill->tree->index, fill->tree->wanted, fault) < 0)
 		return -1;

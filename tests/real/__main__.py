@@ -86,9 +86,8 @@ def _user(name: str, door: Path) -> int:
         raise Unable("only root can start programs as root")
     if name == "root" or os.geteuid() != 0:
         return os.geteuid()
-    tried = subprocess.run(
-        [door, "cache", "--help"], cwd="/", env={}, capture_output=True, check=False, **become(ORDINARY)
-    )
+    listed = [str(door), "cache", "list"]
+    tried = subprocess.run(listed, cwd="/", env={}, capture_output=True, check=False, **become(ORDINARY))
     if tried.returncode:
         raise Unable(
             f"an ordinary user cannot use {door}: install tmprun where he can (python3 -m venv, pip install .), "
@@ -102,7 +101,7 @@ def _rows(name: str, program: Program, user: str, number: int, options: argparse
     with place(number) as here:
         for kind in options.images:
             image = made[kind](program.app, PACKING)
-            wanted = _by_path(program, image, here)
+            wanted = _by_path(program, image, here, fresh=options.fill == "demand")
             row = Row(name, user, kind, str(wanted[0].status))
             row.trouble = [
                 f"by path: {line}" for seen in wanted for line in (seen.wrong, *seen.facts, *seen.said) if line
@@ -124,14 +123,15 @@ def _keep_pictures(folder: Path, name: str, by_path: Seen, here: Seen) -> None:
             seen.picture.write_png(folder / f"{name}, {way}.png")
 
 
-def _by_path(program: Program, image: Path, here: Place) -> list[Seen]:
-    """Started by path as often, in a home that has seen as much."""
+def _by_path(program: Program, image: Path, here: Place, *, fresh: bool) -> list[Seen]:
+    """Started by path as often, in a home that has seen as much. `fresh`: no start finds what another wrote beside
+    the app."""
     here.empty()
     program.prepare(here.home)
     appdir = program.app.appdir
     found = []
     for name in STARTS:
-        if program.alters_itself and name != "warm":
+        if program.alters_itself and (fresh or name != "warm"):
             appdir = _copy(program.app.appdir, here)
         found.append(start(program, Way("by path", (str(appdir / "AppRun"),), image, appdir), here))
     return found
@@ -157,11 +157,13 @@ def _through(program: Program, way: Way, here: Place, row: Row) -> list[Seen]:
             shutil.rmtree(here.store, ignore_errors=True)
         found.append(start(program, way, here))
         before, trees = trees, here.trees()
+        if way.fill == "demand":  # the tree goes with its last user
+            continue
         if len(trees) != 1:
             row.trouble.append(f"{name}: {len(trees)} trees in {here.store}")
         elif name == "warm" and before != trees:
             row.trouble.append("the warm start was none: it has another tree")
-    row.filled = "gated" if any((entry / "filler").exists() for entry in trees) else "first"
+    row.filled = "gated" if way.fill == "demand" or any((entry / "filler").exists() for entry in trees) else "first"
     return found
 
 

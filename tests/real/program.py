@@ -38,14 +38,16 @@ export FONTCONFIG_FILE="$here/etc/fonts/tmprun.conf" XDG_DATA_DIRS="$usr/share" 
 class Program:
     """`app` says how it is built, started and checked; its scratch directory is HOME.
 
-    `window`: it shows one, which is compared, and runs until it is ended. `noisy`: what it says on stderr is never
-    twice the same, so only our own words count there. `alters_itself`: it writes into its own directory, so by path
-    it gets a copy. `keeps` are directories in HOME of which names, types and sizes are compared.
+    `window`: it shows one, which is compared, and runs until it is ended. `noisy`: its processes say on stderr what
+    comes to their minds, so only the kinds of lines count there, but for those that match `by_chance`, which come and
+    go by path, too. `alters_itself`: it writes into its own directory, so by path it gets a copy. `keeps` are
+    directories in HOME of which names, types and sizes are compared.
     """
 
     app: App
     window: bool = False
     noisy: bool = False
+    by_chance: bytes = rb"$."
     alters_itself: bool = False
     keeps: Sequence[str] = ()
     prepare: Callable[[Path], None] = lambda home: None
