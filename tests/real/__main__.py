@@ -21,9 +21,9 @@ from pathlib import Path
 
 from catalogue import programs
 from outcome import STARTS, Row, differences, table
-from place import ORDINARY, Place, place
+from place import ORDINARY, Place, become, place
 from program import Program
-from start import Seen, Way, become, start
+from start import Seen, Way, start
 from tmprun_bench.corpora import images
 from tmprun_bench.errors import BenchError
 
@@ -63,6 +63,8 @@ def main(words: Sequence[str]) -> int:
             print(table(rows[-len(options.images) :]), flush=True)
     print()
     print(table(rows))
+    for row in rows:
+        print(*row.details(), sep="\n", end="\n" if row.details() else "")
     return 0 if all(row.equal for row in rows) else 1
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+from place import become
 from program import Program, of_debian, run_inside
 from tmprun_bench.corpora import debian, git, node
 from tmprun_bench.corpora.app import App, no_arguments, prints
@@ -62,7 +64,16 @@ def chromium() -> Program:
 
 
 def _dump(home: Path) -> tuple[str, ...]:
-    return "--headless", "--no-sandbox", "--dump-dom", f"file://{home}/page.html"
+    sandbox = () if _may_have_namespaces(home.stat().st_uid) else ("--no-sandbox",)
+    return "--headless", *sandbox, "--dump-dom", f"file://{home}/page.html"
+
+
+def _may_have_namespaces(user: int) -> bool:
+    """Whether Chromium's sandbox works for this user: root's never does, others' not in every container."""
+    tried = subprocess.run(
+        ["unshare", "--user", "--pid", "--fork", "true"], stderr=subprocess.DEVNULL, check=False, **become(user)
+    )
+    return user != 0 and tried.returncode == 0
 
 
 def _dumped(output: bytes, _home: Path) -> None:

@@ -71,8 +71,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Every row, then every difference."""
+    """All rows."""
     cells = [("program", "user", "image", "by path", *STARTS, "filled", "result"), *(row.cells() for row in rows)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
-    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([*lines, *(line for row in rows for line in row.details())])
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ORDINARY = 54321
 """A user id without a name."""
@@ -88,3 +89,8 @@ def place(user: int) -> Iterator[Place]:
             yield here
         finally:
             here.quiet()
+
+
+def become(user: int) -> Any:
+    """Arguments for subprocess, for a command to be started as that user."""
+    return {} if user == os.geteuid() else {"user": user, "group": user, "extra_groups": ()}

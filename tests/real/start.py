@@ -9,9 +9,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from place import Place
+from place import Place, become
 from program import Program
 from screen import NoPicture, Picture, Screen, screen
 from tmprun_bench.errors import WrongAnswer
@@ -109,11 +108,6 @@ def _as_a_runtime(way: Way, place: Place) -> dict[str, str]:
     """What AppImage runtimes add to an app's environment."""
     image = str(way.image)
     return {"APPDIR": str(way.appdir), "APPIMAGE": image, "ARGV0": image, "OWD": str(place.home)}
-
-
-def become(user: int) -> Any:
-    """Arguments for subprocess, for a command to be started as that user."""
-    return {} if user == os.geteuid() else {"user": user, "group": user, "extra_groups": ()}
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> Iterator[bool]:
