@@ -24,8 +24,8 @@ GREPS = frozenset((b"grep", b"egrep", b"fgrep", b"zgrep"))
 WINDOWS = (b".exe", b".dll", b".ocx")
 # Python packages and node modules bring launchers for Windows, which nobody opens here.
 LAUNCHERS = frozenset((b"site-packages", b"dist-packages", b"distutils", b"node_modules"))
-# What desktops share asks `file` about the user's documents, not about the app's.
-OF_DOCUMENTS = frozenset((b"xdg-mime", b"xdg-open"))
+# What desktops share asks `file` about the user's documents, and LibreOffice's about the machine's e-mail program.
+OF_OTHERS = frozenset((b"xdg-mime", b"xdg-open", b"senddoc"))
 # .NET's own programs have the form of Windows', and are opened as any other file.
 DOTNET = (b"libcoreclr.so", b"libmonosgen-2.0.so")
 
@@ -55,7 +55,7 @@ def is_impatient(root: Node, part: Part) -> bool:
         dotnet = dotnet or node.name in DOTNET
         if not launchers and node.name[-4:].lower() in WINDOWS:
             windows.append(node)
-        elif module or node.name in OF_DOCUMENTS or node.size > SCRIPT_LARGEST:
+        elif module or node.name in OF_OTHERS or node.size > SCRIPT_LARGEST:
             continue
         elif program or node.name.endswith(b".sh"):
             scripts.append(node)

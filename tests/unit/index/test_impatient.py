@@ -95,9 +95,10 @@ def test_programs_that_are_known(name: str) -> None:
     assert not impatient({f"usr/share/completions/{name}": b"complete"})
 
 
-def test_programs_that_ask_about_documents_and_modules_that_nobody_starts() -> None:
-    """They are in every image with xdg-utils or Debian's Python, which would be filled first for nothing."""
+def test_programs_that_ask_about_others_files_and_modules_that_nobody_starts() -> None:
+    """Every image with xdg-utils, LibreOffice or Debian's Python has them, and would be filled first for nothing."""
     assert not impatient({"usr/bin/xdg-mime": b'#!/bin/sh\n/usr/bin/file --brief --mime-type "$1"'}, 0o755)
+    assert not impatient({"program/senddoc": b'#!/bin/sh\nif file $FOPTS "$moz" | grep script; then'}, 0o755)
     assert not impatient({"usr/lib/python3.11/platform.py": b"#!/usr/bin/python3\n['file', '-b', target]"}, 0o755)
     assert impatient({"usr/lib/app/platform.py": b"#!/usr/bin/python3\n['file', '-b', target]"}, 0o755)
 
