@@ -23,8 +23,8 @@ static const char *const programs[] = {"tar", "gtar", "rgrep", "file", "wine", "
 static const char *const greps[] = {"grep", "egrep", "fgrep", "zgrep", NULL};
 /* Python packages and node modules bring launchers for Windows, which nobody opens here. */
 static const char *const launchers[] = {"site-packages", "dist-packages", "distutils", "node_modules", NULL};
-/* What desktops share asks `file` about the user's documents, not about the app's. */
-static const char *const of_documents[] = {"xdg-mime", "xdg-open", NULL};
+/* What desktops share asks `file` about the user's documents, and LibreOffice's about the machine's e-mail program. */
+static const char *const of_others[] = {"xdg-mime", "xdg-open", "senddoc", NULL};
 /* .NET's own programs have the form of Windows', and are opened as any other file. */
 static const char *const dotnet[] = {"libcoreclr.so", "libmonosgen-2.0.so", NULL};
 /* Words behind which another command begins. */
@@ -205,7 +205,7 @@ static void judge(struct candidates *found, const struct index *index, uint32_t 
 	found->dotnet = found->dotnet || is_one_of(name, dotnet);
 	if (!launcher && is_windows(name))
 		found->windows[found->window_count++] = number;
-	else if ((program || ends(name, ".sh")) && node->size <= SCRIPT_LARGEST && !is_one_of(name, of_documents) &&
+	else if ((program || ends(name, ".sh")) && node->size <= SCRIPT_LARGEST && !is_one_of(name, of_others) &&
 		 !is_module(index, node, name))
 		found->scripts[found->script_count++] = number;
 }

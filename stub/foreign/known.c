@@ -66,28 +66,26 @@ bool known_load(struct image *image, const struct environment *environment)
 	return load_index(image, open_known(image, environment));
 }
 
-/* An identity is DEV-INO-SIZE-MTIME-CTIME. */
-static bool has_size(const char *identity, const char *size)
+/* Whether one of the indices that are kept is of an image of that size. (Of a file that was too fresh when it was hashed nothing else
+ * is there to tell.) */
+static bool has_index_of_size(int cache, uint64_t size)
 {
-	const char *second = strchr(identity, '-');
-	const char *third = second ? strchr(second + 1, '-') : NULL;
-	size_t length = strlen(size);
-	return third && strncmp(third + 1, size, length) == 0 && third[1 + length] == '-';
+	CLEANUP(close_fd) int shelf = layout_open_images(cache);
+	struct listing names = {.fd = shelf};
+	for (const char *each; shelf >= 0 && (each = listing_next(&names));) {
+		struct index_head head;
+		CLEANUP(close_fd) int fd = openat(shelf, each, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+		if (fd >= 0 && read_at(fd, &head, sizeof head, 0) == 0 && head.image_size == size)
+			return true;
+	}
+	return false;
 }
 
 bool known_size(const struct image *image, const struct environment *environment)
 {
-	char name[KNOWN_NAME], size[24];
+	char name[KNOWN_NAME];
 	CLEANUP(close_fd) int cache = open_cache(environment, false);
-	CLEANUP(close_fd) int shelf = cache < 0 || look_up(cache, image, name) ? -1 : layout_open_known(cache);
-	if (shelf < 0)
-		return false;
-	struct listing names = {.fd = shelf};
-	hexadecimal(size, image->size);
-	for (const char *each; (each = listing_next(&names));)
-		if (has_size(each, size))
-			return true;
-	return false;
+	return cache >= 0 && !look_up(cache, image, name) && has_index_of_size(cache, image->size);
 }
 
 static void index_of(const uint8_t digest[SHA256_SIZE], char name[KNOWN_NAME])

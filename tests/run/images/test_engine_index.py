@@ -153,7 +153,13 @@ def test_windows_programs(door: Path, tmp_path: Path, files: dict[str, bytes], a
 
 @pytest.mark.parametrize(
     ("path", "at_once"),
-    [("xdg-mime", False), ("a/xdg-mim", True), ("lib/python3.11/x.py", False), ("lib/app/x.py", True)],
+    [
+        ("xdg-mime", False),
+        ("senddoc", False),
+        ("a/xdg-mim", True),
+        ("lib/python3.11/x.py", False),
+        ("lib/app/x.py", True),
+    ],
 )
 def test_who_asks_about_documents_and_modules(door: Path, tmp_path: Path, path: str, at_once: bool) -> None:
     script = tmp_path / "source" / path

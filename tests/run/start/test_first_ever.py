@@ -96,6 +96,16 @@ def test_hashed_first_where_that_must_be(harness: Harness, image: Gated, how: st
     assert key_of_tree(harness) == content_key(harness, image)
 
 
+def test_a_file_that_was_fresh_has_one_tree(harness: Harness, image: Gated) -> None:
+    """What was hashed first is not remembered by its identity; the next start hashes again, for the same tree."""
+    image.image.touch()
+    run(harness, image, "open=usr/hard")
+    wait_until(lambda: is_complete(harness), LINGER)
+    time.sleep(0.1)
+    assert b"unpacked into" not in run(harness, image, "open=usr/hard").stderr
+    assert key_of_tree(harness) == content_key(harness, image)
+
+
 class Waiting:
     """An app on demand that waits for a word, of an image that somebody has had open to write all the time."""
 
