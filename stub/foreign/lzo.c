@@ -164,7 +164,7 @@ static bool run(struct stream *stream)
 		if (!read_step(stream, instruction, &step))
 			return false;
 		if (instruction < 32 && instruction >= 16 && step.distance == FARTHEST)
-			return step.length == 3 && step.literals == 0 && stream->in == stream->in_end;
+			return step.length == 3 && stream->in == stream->in_end;
 		if (!copy(stream, step.distance, step.length) || !take_literals(stream, step.literals))
 			return false;
 	}
