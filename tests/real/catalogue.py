@@ -9,7 +9,7 @@ from pathlib import Path
 
 from place import become
 from program import Program, of_debian, run_inside
-from tmprun_bench.corpora import debian, git, node
+from tmprun_bench.corpora import debian, git, libreoffice, neovim, node
 from tmprun_bench.corpora.app import App, no_arguments, prints
 
 # Wine.
@@ -169,6 +169,19 @@ def node_requires() -> Program:
     return Program(app)
 
 
+# Others that the benchmark has, too.
+
+
+def office() -> Program:
+    """As root it makes a directory in its own; its PDF has the time in it, and is judged by its pages and glyphs."""
+    return Program(libreoffice.app(), alters_itself=True)
+
+
+def editor() -> Program:
+    """Neovim: hundreds of small scripts of its own, in the order of its search path."""
+    return Program(neovim.app(with_libc=False))
+
+
 # Windows.
 
 GTK = """loaders=$lib/gdk-pixbuf-2.0/2.10.0
@@ -211,5 +224,6 @@ def programs() -> dict[str, Program]:
     """All of them, by their name."""
     return {
         "wine": wine(), "chromium": chromium(), "pycache": pycache(), "git": git_tour(), "node": node_requires(),
+        "office": office(), "neovim": editor(),
         "gtk": gtk(), "qt": qt(),
     }  # fmt: skip
