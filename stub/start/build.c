@@ -249,14 +249,31 @@ static void clear_the_way(struct building *building)
 	building->mode = FILL_EAGER;
 }
 
-/* It was whole, and no start takes it: somebody has changed what the image brought. It is said once, since the next one takes what
- * is built now. */
-static void say_changed(const struct building *building)
+/* The entry was whole, and no start takes it: somebody has changed what the image brought. It is said once, since the next start takes
+ * what is built now. */
+static bool is_spoiled(const struct building *building, const char *key)
 {
-	char watch[NAME_SIZE + 8];
-	join(watch, sizeof watch, building->key, "/" ENTRY_WATCH, (char *)NULL);
-	if (!building->anew && faccessat(building->shelves->tree, watch, F_OK, 0) == 0)
-		fault_report(&(struct fault){.text = "files of the app were changed or removed where it is unpacked; unpacking it anew"});
+	CLEANUP(close_fd) int fd = openat(building->shelves->tree, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (building->anew || fd < 0 || faccessat(fd, ENTRY_WATCH, F_OK, 0) < 0 || watch_holds(fd))
+		return false;
+	fault_report(&(struct fault){.text = "files of the app were changed or removed where it is unpacked; unpacking it anew"});
+	return true;
+}
+
+/* Before the image was hashed its tree had another key: spoiled, that one helps nobody. */
+static void retire_spoiled(const struct building *building, int root)
+{
+	char identity[IDENTITY_SIZE], key[KEY_LENGTH + STAMPS_SIZE] = "";
+	pid_t us[] = {getpid(), 0};
+	image_identity(&building->image->stat, identity);
+	if (layout_read_identity(root, identity, key, sizeof key - 1) < KEY_LENGTH)
+		return;
+	key[KEY_LENGTH] = '\0';
+	if (!is_key(key, KEY_LENGTH) || strcmp(key, building->key) == 0 || !is_spoiled(building, key))
+		return;
+	CLEANUP(close_fd) int fd = openat(building->shelves->tree, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		entry_retire(building->shelves->tree, key, fd, false, us);
 }
 
 static int find_or_build(struct building *building, struct entry *entry, struct fault *fault)
@@ -273,7 +290,7 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	if (!unlocked) {
 		sweep_stage(shelves, key);
 		entry_empty_trash(shelves);
-		say_changed(building);
+		is_spoiled(building, key);
 		clear_the_way(building);
 	}
 	if (make_enough_room(building, fault) < 0)
@@ -313,6 +330,8 @@ int build_provide(const struct request *request, const struct root *root, const 
 	layout_trace(image->index.key_text, &request->environment, building.trace);
 	trace_say_end(building.trace);
 	bool found = !manner.anew && entry_take(root, shelves.tree, building.key, entry);
+	if (!found)
+		retire_spoiled(&building, fd);
 	if (!found && find_or_build(&building, entry, fault) < 0)
 		return -1;
 	entry->bare = stamps_lack(stamps);

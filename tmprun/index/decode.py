@@ -16,6 +16,7 @@ from tmprun.index.rules import (
     FIXUP_SCRIPT,
     FLAG_AT_ONCE,
     FLAG_FOREIGN,
+    FLAG_UNHASHED,
     FOREIGN_CODECS,
     FRAME,
     HARD_LINK,
@@ -47,7 +48,8 @@ def decode(table: bytes) -> Index:
     (magic, n_frames, n_nodes, n_segments, n_fixups, n_hot, n_strings, n_meta, flags, content, image_size, image_sha256,
      reserved) = HEADER.unpack_from(table)  # fmt: skip
     _must(magic == MAGIC, "unknown index version")
-    _must(not flags & ~(FLAG_FOREIGN | FLAG_AT_ONCE) and not any(reserved), "unknown index flags")
+    _must(not flags & ~(FLAG_FOREIGN | FLAG_AT_ONCE | FLAG_UNHASHED) and not any(reserved), "unknown index flags")
+    _must(bool(flags & FLAG_FOREIGN) or not flags & FLAG_UNHASHED, "unknown index flags")
     _must(0 < n_nodes <= MAX_NODES, "number of nodes out of range")
     at_nodes = HEADER.size + n_frames * FRAME.size
     at_segments = at_nodes + n_nodes * NODE.size

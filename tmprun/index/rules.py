@@ -12,7 +12,7 @@ SEGMENT = struct.Struct("<IIII")
 FIXUP = struct.Struct("<IIQQII")
 INTERPRETER = struct.Struct("<IIIIIIII")
 HOT = struct.Struct("<I")
-FLAG_FOREIGN, FLAG_AT_ONCE = 1, 2
+FLAG_FOREIGN, FLAG_AT_ONCE, FLAG_UNHASHED = 1, 2, 4
 CODEC_STORED, CODEC_ZSTD, CODEC_ZLIB = CODECS = 0, 1, 2
 CODEC_XZ, CODEC_LZ4, CODEC_LZO = FOREIGN_CODECS = 3, 4, 5  # only in the index of an image that is no bundle
 DIRECTORY, FILE, SYMLINK, HARD_LINK = 0, 1, 2, 3
