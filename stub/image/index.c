@@ -17,14 +17,12 @@ void index_name(const struct index *index, const struct node *node, char out[MAX
 	out[node->name_length] = '\0';
 }
 
-bool index_is_library(const struct index *index, const struct node *node)
+bool is_library_name(const char *name)
 {
-	char name[MAX_NAME + 1];
-	index_name(index, node, name);
 	if (strncmp(name, "ld-", 3) == 0 || strncmp(name, "ld.so", 5) == 0)
 		return false;
 	for (const char *at = name; (at = find_text(at, strlen(at), ".so")); at += 3)
-		if (!at[3] || (at[3] == '.' && at[4] >= '0' && at[4] <= '9'))
+		if (!at[3] || (at[3] == '.' && ((at[4] >= '0' && at[4] <= '9') || at[4] == '.')))
 			return true;
 	return false;
 }

@@ -124,8 +124,9 @@ void index_free(struct index *index);
 
 /* A node's name as a string; `out` has room for every legal one. */
 void index_name(const struct index *index, const struct node *node, char out[MAX_NAME + 1]);
-/* Whether the file is a shared library by its name, `*.so` or `*.so.[0-9]*`, and no loader (tmprun/index/nodes.py has the same). */
-bool index_is_library(const struct index *index, const struct node *node);
+/* Whether a file of that name is a shared library: `*.so`, `*.so.[0-9.]*`; but loaders (`ld-*`, `ld.so*`) are programs, since the kernel
+ * executes them (tmprun/index/nodes.py has the same). */
+bool is_library_name(const char *name);
 /* The path from the root, "." for the root itself. */
 void index_path(const struct index *index, uint32_t number, char out[MAX_PATH + 1]);
 

@@ -86,17 +86,6 @@ static const char *name_of(const struct tree *tree, const struct item *item, cha
 	return quoted(out, item->name_length ? tree->directories.plain + item->name : NULL, item->name_length);
 }
 
-/* `*.so`, `*.so.[0-9.]*`; but loaders (`ld-*`, `ld.so*`) are programs: the kernel executes them. */
-static bool is_library(const char *name)
-{
-	if (strncmp(name, "ld-", 3) == 0 || strncmp(name, "ld.so", 5) == 0)
-		return false;
-	for (const char *at = name; (at = strstr(at, ".so")); at += 3)
-		if (!at[3] || (at[3] == '.' && at[4] && strchr("0123456789.", at[4])))
-			return true;
-	return false;
-}
-
 /* Whether the file must be complete before the app starts (docs/format.md, *first*). */
 static bool is_program(const struct tree *tree, const struct item *item)
 {
@@ -105,7 +94,7 @@ static bool is_program(const struct tree *tree, const struct item *item)
 		return false;
 	memcpy(name, tree->directories.plain + item->name, item->name_length);
 	name[item->name_length] = '\0';
-	return !is_library(name);
+	return !is_library_name(name);
 }
 
 /* These read what follows an inode's common part at `place`. *names becomes how many names the inode says that it has. */

@@ -165,7 +165,9 @@ mode_t tree_mode(const struct tree *tree, const struct node *node)
 		return mode;
 	if (node->type == NODE_DIRECTORY)
 		return mode | 0500;
-	return (index_is_library(tree->index, node) ? mode & NO_WRITE : mode) | 0400;
+	char name[MAX_NAME + 1];
+	index_name(tree->index, node, name);
+	return (is_library_name(name) ? mode & NO_WRITE : mode) | 0400;
 }
 
 /* A program that only its content tells: it was made writable, and nobody has seen it yet. */
