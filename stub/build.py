@@ -59,7 +59,9 @@ ZSTD_SMALL = [
     "-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1",
 ]  # fmt: skip
 # zig's code for x86_64 is a seventh larger than gcc's: its stub does without what takes most room. The last -O counts.
-ZIG_SMALL = ["-Os", "-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-DDYNAMIC_BMI2=0"]
+ZIG_SMALL = [
+    "-Os", "-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize", "-DDYNAMIC_BMI2=0", "-fmerge-all-constants",
+]  # fmt: skip
 # These choose between code with and without BMI2 at run time; they share a struct that has one field more when they do.
 ZSTD_WITH_BMI2 = {"zstd_decompress", "zstd_decompress_block", "zstd_ddict"}
 # What it finds out about pointers saves 1.5 KB; comparing instead of jumping through tables, a quarter of one; sharing

@@ -84,8 +84,6 @@ const char *reason_text(int reason)
 		{EFBIG, "file too large"},
 		{ENOSPC, "no space left"},
 		{EROFS, "read-only file system"},
-		{EMLINK, "too many links"},
-		{EPIPE, "broken pipe"},
 		{ENAMETOOLONG, "file name too long"},
 		{ENOSYS, "function not implemented"},
 		{ENOTEMPTY, "directory not empty"},

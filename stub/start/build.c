@@ -249,11 +249,15 @@ static void clear_the_way(struct building *building)
 	building->mode = FILL_EAGER;
 }
 
+static int open_entry(const struct building *building, const char *key)
+{
+	return openat(building->shelves->tree, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 /* The entry was whole, and no start takes it: somebody has changed what the image brought. It is said once, since the next start takes
  * what is built now. */
-static bool is_spoiled(const struct building *building, const char *key)
+static bool is_spoiled(const struct building *building, int fd)
 {
-	CLEANUP(close_fd) int fd = openat(building->shelves->tree, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (building->anew || fd < 0 || faccessat(fd, ENTRY_WATCH, F_OK, 0) < 0 || watch_holds(fd))
 		return false;
 	fault_report(&(struct fault){.text = "files of the app were changed or removed where it is unpacked; unpacking it anew"});
@@ -269,10 +273,10 @@ static void retire_spoiled(const struct building *building, int root)
 	if (layout_read_identity(root, identity, key, sizeof key - 1) < KEY_LENGTH)
 		return;
 	key[KEY_LENGTH] = '\0';
-	if (!is_key(key, KEY_LENGTH) || strcmp(key, building->key) == 0 || !is_spoiled(building, key))
+	if (!is_key(key, KEY_LENGTH) || strcmp(key, building->key) == 0)
 		return;
-	CLEANUP(close_fd) int fd = openat(building->shelves->tree, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0)
+	CLEANUP(close_fd) int fd = open_entry(building, key);
+	if (is_spoiled(building, fd))
 		entry_retire(building->shelves->tree, key, fd, false, us);
 }
 
@@ -290,7 +294,8 @@ static int find_or_build(struct building *building, struct entry *entry, struct 
 	if (!unlocked) {
 		sweep_stage(shelves, key);
 		entry_empty_trash(shelves);
-		is_spoiled(building, key);
+		CLEANUP(close_fd) int fd = open_entry(building, key);
+		is_spoiled(building, fd);
 		clear_the_way(building);
 	}
 	if (make_enough_room(building, fault) < 0)

@@ -13,6 +13,7 @@ from kit.apps import noise, packed, write
 from kit.foreign_images import mksquashfs, write_image
 from kit.gating import LINGER, helpers
 from kit.harness import Harness, wait_until
+from kit.surroundings import ALONE
 
 DEBUG = {"TMPRUN_LOG": "debug"}
 SAID = b"files of the app were changed or removed where it is unpacked; unpacking it anew"
@@ -155,7 +156,7 @@ def test_a_directory_that_even_it_cannot_read_can_be_removed(
 ) -> None:
     start("mkdir -p usr/closed/below; : > usr/closed/below/file; chmod 0 usr/closed/below usr/closed; rm AppRun")
     start(":")
-    harness.run(door_with_python, "cache", "clear")
+    harness.run(door_with_python, "cache", "clear", *ALONE)
     assert not [name for name in harness.left() if name.startswith(("tree", "trash", "stage"))]
 
 

@@ -45,7 +45,7 @@ ORDER = [
     ({"without": "/tmp", "setup": BY_HAND}, "/run/user/0/tmprun"),
     ({"without": "/tmp", "setup": BY_HAND, "XDG_RUNTIME_DIR": "/tmp/none"}, "/run/user/0/tmprun"),
     ({"without": "/tmp", "setup": BY_HAND.replace("-m 0700", "-m 0777")}, "/dev/shm/tmprun-UID"),
-    ({"without": "/tmp", "setup": BY_HAND + "chown 1000:1000 /run/user/0"}, "/dev/shm/tmprun-UID"),
+    ({"without": "/tmp", "setup": BY_HAND + "chown 1000:1000 /run/user/0 || rmdir /run/user/0"}, "/dev/shm/tmprun-UID"),
     ({"without": "/tmp"}, "/dev/shm/tmprun-UID"),
     ({"without": "/dev/shm /tmp"}, f"{INSIDE}/cache/tmprun"),
     ({"without": "/dev/shm /tmp", "XDG_CACHE_HOME": None}, f"{INSIDE}/home/.cache/tmprun"),
