@@ -17,4 +17,4 @@ static void leave(void *own)
 	libdeflate_free_decompressor(own);
 }
 
-const struct decoder deflate_decoder = {.decode_some = decode, .leave = leave};
+const struct decoder deflate_decoder = {.decode = decode, .leave = leave};

@@ -13,7 +13,7 @@ enum { FILES_KEPT = 4 };
 
 struct files {
 	int fd;
-	const struct index *index; /* its frames have their digests */
+	const struct index *index;
 	struct codec_state codec;
 	/* The frames that were decoded last: what is looked at lies close together. */
 	struct kept {

@@ -1,4 +1,4 @@
-/* The first start ever of an image goes before the image is hashed (docs/cold-start.md). Until then the file itself stands for its
+/* The first start ever of an image goes before the image is hashed (docs/how-it-works.md). Until then the file itself stands for its
  * content: device, inode, size and times, looked at again after every read. */
 #ifndef TMPRUN_FOREIGN_FIRST_H
 #define TMPRUN_FOREIGN_FIRST_H

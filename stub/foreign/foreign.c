@@ -36,7 +36,7 @@ static int read_and_keep(const struct request *request, struct image *image, str
 			return -1;
 		if (first_may_go(request, image, &reading.table)) {
 			first_mark(image, &reading.table);
-			if (reading_load_unhashed(&reading, image, fault) < 0)
+			if (reading_load(&reading, image, fault) < 0)
 				return -1;
 			if (first_goes(request, image))
 				return 0;

@@ -181,4 +181,4 @@ static int decode(void **own, const void *in, size_t in_size, void *out, size_t 
 	return 0;
 }
 
-const struct decoder lzo_decoder = {.decode_some = decode};
+const struct decoder lzo_decoder = {.decode = decode};

@@ -66,7 +66,7 @@ int reading_tables(struct reading *reading, struct fault *fault)
 	return 0;
 }
 
-static int load(struct reading *reading, struct image *image, struct fault *fault)
+int reading_load(struct reading *reading, struct image *image, struct fault *fault)
 {
 	uint64_t hashed = now_us();
 	if (!image_unchanged(image))
@@ -82,12 +82,7 @@ static int load(struct reading *reading, struct image *image, struct fault *faul
 
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault)
 {
-	return digests_add(&reading->source, &reading->table, fault) < 0 ? -1 : load(reading, image, fault);
-}
-
-int reading_load_unhashed(struct reading *reading, struct image *image, struct fault *fault)
-{
-	return load(reading, image, fault);
+	return digests_add(&reading->source, &reading->table, fault) < 0 ? -1 : reading_load(reading, image, fault);
 }
 
 int reading_hash_loaded(struct image *image, struct fault *fault)

@@ -23,8 +23,8 @@ int reading_begin(struct reading *reading, const struct image *image, struct fau
 int reading_tables(struct reading *reading, struct fault *fault);
 /* The digests, and the index. */
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault);
-/* The index without them: the table was marked by first_mark. */
-int reading_load_unhashed(struct reading *reading, struct image *image, struct fault *fault);
+/* The index alone, of a table that was marked by first_mark. */
+int reading_load(struct reading *reading, struct image *image, struct fault *fault);
 /* An index that was loaded so gets its digests. */
 int reading_hash_loaded(struct image *image, struct fault *fault);
 void reading_free(struct reading *reading);

@@ -293,4 +293,4 @@ static void leave(void *own)
 	free(own);
 }
 
-const struct decoder xz_decoder = {.decode_some = decode, .leave = leave};
+const struct decoder xz_decoder = {.decode = decode, .leave = leave};

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	for (int turn = 0; turn < 2; turn++) {
 		struct fault fault = {0};
 		size_t before = got;
-		int result = decoder->decode_some(&own, in, size - HEAD, out, room, &got, &fault);
+		int result = decoder->decode(&own, in, size - HEAD, out, room, &got, &fault);
 		if (result == 0 && (got > room || (turn && got != before)))
 			abort();
 		if (result < 0 && fault.kind == FAULT_NONE)

@@ -51,12 +51,12 @@ static void keep_last_words(const struct filler *filler, const char *why)
 	trace_keep_end(filler->gate->trace, why);
 }
 
-void say_last_words(const struct filler *filler, pid_t pid, struct last_words *words)
+void say_last_words(pid_t pid, struct last_words *words)
 {
 	char path[48], number[24], line[1200];
 	struct stat stat;
 	if (!words->kept)
-		keep_last_words(filler, words->text);
+		keep_last_words(words->filler, words->text);
 	words->kept = true;
 	join(path, sizeof path, "/proc/", decimal(number, (uint64_t)pid), "/fd/2", (char *)NULL);
 	CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -65,6 +65,12 @@ void say_last_words(const struct filler *filler, pid_t pid, struct last_words *w
 	join(line, sizeof line, "tmprun: " ENDED, words->text, "\n", (char *)NULL);
 	if (write(fd, line, strlen(line)) < 0)
 		return;
+}
+
+static void end_process(pid_t pid, void *words)
+{
+	say_last_words(pid, words);
+	kill(pid, SIGKILL);
 }
 
 int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *context)
@@ -113,23 +119,10 @@ void claim_let_go(struct filler *filler)
 	atomic_store(&filler->gate->shared->claim, -1);
 }
 
-struct ending {
-	const struct filler *filler;
-	struct last_words *words;
-};
-
-static void end_process(pid_t pid, void *context)
-{
-	struct ending *ending = context;
-	say_last_words(ending->filler, pid, ending->words);
-	kill(pid, SIGKILL);
-}
-
 /* Whether nobody is left, and nobody can come. */
 static bool end_users(struct filler *filler, struct last_words *words)
 {
-	struct ending ending = {filler, words};
-	if (filler_users(filler, end_process, &ending) != 0 || !claim_take(filler))
+	if (filler_users(filler, end_process, words) != 0 || !claim_take(filler))
 		return false;
 	if (filler_users(filler, NULL, NULL) == 0)
 		return true;
@@ -139,7 +132,7 @@ static bool end_users(struct filler *filler, struct last_words *words)
 
 void give_up(struct filler *filler, const char *why)
 {
-	struct last_words words = {.text = why};
+	struct last_words words = {.filler = filler, .text = why};
 	int round = 0;
 	/* Again, since one that was just being forked may have been missed. */
 	while (round < ROUNDS && !end_users(filler, &words)) {

@@ -10,6 +10,7 @@
 /* What the users of those are told, and where that has been said: processes of one app share their stderr, and one that was
  * killed is met again until it is gone. */
 struct last_words {
+	const struct filler *filler;
 	const char *text;
 	bool kept; /* for those who do not see that stderr */
 	size_t told;
@@ -20,7 +21,7 @@ struct last_words {
 };
 
 /* Say it on the process's stderr, unless it was said there before; and, once, to the journal and to the next start. */
-void say_last_words(const struct filler *filler, pid_t pid, struct last_words *words);
+void say_last_words(pid_t pid, struct last_words *words);
 
 /* Call `act` for each process that uses the tree, ours not counted: how many there are, -1 when that cannot be known. */
 int filler_users(const struct filler *filler, void (*act)(pid_t, void *), void *context);

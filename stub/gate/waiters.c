@@ -39,7 +39,6 @@ struct search {
 	bool shown;
 	pid_t pids[AT_ONCE];
 	unsigned count;
-	const struct filler *filler;
 	struct last_words words;
 };
 
@@ -100,7 +99,7 @@ static void end_waiter(struct search *search, pid_t pid)
 	CLEANUP(close_fd) int pidfd = (int)syscall(PIDFD_OPEN, pid, 0);
 	if (!is_waiting(search, pid))
 		return;
-	say_last_words(search->filler, pid, &search->words);
+	say_last_words(pid, &search->words);
 	if (pidfd < 0 || syscall(PIDFD_SEND_SIGNAL, pidfd, SIGKILL, NULL, 0) < 0)
 		kill(pid, SIGKILL);
 }
@@ -116,7 +115,7 @@ static void end_if_asleep(pid_t pid, void *context)
 	for (const char *task; tasks >= 0 && (task = listing_next(&listing));)
 		if (join(name, sizeof name, task, "/wchan", (char *)NULL) && read_text(tasks, name, at, sizeof at) > 0 &&
 		    strcmp(at, "__break_lease") == 0) {
-			say_last_words(search->filler, pid, &search->words);
+			say_last_words(pid, &search->words);
 			kill(pid, SIGKILL);
 			return;
 		}
@@ -141,7 +140,7 @@ void waiters_end(struct filler *filler, int fd, pid_t taker, const char *why)
 	struct stat stat;
 	if (fstat(fd, &stat) < 0)
 		return;
-	struct search search = {.inode = stat.st_ino, .taker = taker, .filler = filler, .words = {.text = why}};
+	struct search search = {.inode = stat.st_ino, .taker = taker, .words = {.filler = filler, .text = why}};
 	/* Twice in a row nobody, since one that was about to wait may have been missed. */
 	for (unsigned round = 0, quiet = 0; round < ROUNDS && quiet < 2; round++) {
 		atomic_fetch_add(&filler->gate->shared->beat, 1);

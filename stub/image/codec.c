@@ -37,8 +37,8 @@ static void leave_zstd(void *own)
 }
 
 static struct decoder decoders[CODECS] = {
-	[CODEC_STORED] = {.decode_some = copy},
-	[CODEC_ZSTD] = {.decode_some = decode_zstd, .leave = leave_zstd},
+	[CODEC_STORED] = {.decode = copy},
+	[CODEC_ZSTD] = {.decode = decode_zstd, .leave = leave_zstd},
 };
 
 void codec_add(enum codec codec, const struct decoder *decoder)
@@ -49,9 +49,9 @@ void codec_add(enum codec codec, const struct decoder *decoder)
 int codec_some(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t room, size_t *got,
 	       struct fault *fault)
 {
-	if (!decoders[codec].decode_some)
+	if (!decoders[codec].decode)
 		return BAD_IMAGE(fault, "this image needs tmprun to start it (its codec is not in this program)");
-	return decoders[codec].decode_some(&state->decoders[codec], in, in_size, out, room, got, fault);
+	return decoders[codec].decode(&state->decoders[codec], in, in_size, out, room, got, fault);
 }
 
 int codec_plain(struct codec_state *state, enum codec codec, const void *in, size_t in_size, void *out, size_t out_size,

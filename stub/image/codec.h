@@ -43,9 +43,9 @@ int codec_plain(struct codec_state *state, enum codec codec, const void *in, siz
 		struct fault *fault);
 
 /* How frames of one codec are decoded: not one byte more than there is room for is written, and no more memory is used than for
- * that. `own` is NULL until `decode_some` has made there what it needs, if it needs anything; `leave` frees that. */
+ * that. `own` is NULL until `decode` has made there what it needs, if it needs anything; `leave` frees that. */
 struct decoder {
-	int (*decode_some)(void **own, const void *in, size_t in_size, void *out, size_t room, size_t *got, struct fault *fault);
+	int (*decode)(void **own, const void *in, size_t in_size, void *out, size_t room, size_t *got, struct fault *fault);
 	void (*leave)(void *own);
 };
 

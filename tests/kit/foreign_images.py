@@ -17,6 +17,7 @@ import lz4.block
 import zstandard
 from lzallright import LZOCompressor
 
+from kit.apps import packed
 from kit.trees import Entry, below, compared
 from tmprun.index.nodes import Index, Node
 from tmprun.index.rules import (
@@ -33,6 +34,18 @@ from tmprun.index.rules import (
 )
 
 COMPRESSORS = ("gzip", "zstd", "xz", "lz4", "lzo")
+# What mksquashfs can be told about how it packs, fragments apart.
+OPTIONS = (
+    ["-noI", "-noD", "-noF"],
+    ["-noD"],
+    ["-noF"],
+    ["-noI"],
+    ["-no-duplicates"],
+    ["-no-exports", "-no-xattrs"],
+    ["-nopad"],
+    ["-no-hardlinks"],
+    ["-no-tailends"],
+)
 X86_64 = 62
 
 
@@ -78,6 +91,16 @@ def mksquashfs(source: Path, out: Path, *options: str) -> bytes:
     """The file system that mksquashfs makes of `source`."""
     run("mksquashfs", source, out, "-noappend", "-no-progress", "-quiet", "-processors", "1", *options)
     return out.read_bytes()
+
+
+def image_of(kind: str, appdir: Path) -> Path:
+    """The AppDir as our own "bundle" or as a "foreign" AppImage, beside it and called so."""
+    out = appdir.parent / kind
+    if kind == "bundle":
+        return packed(appdir, out).bundle
+    owner = "-all-root" if os.geteuid() == 0 else "-no-xattrs"
+    write_image(out, mksquashfs(appdir, appdir.parent / "payload", owner)).chmod(0o755)
+    return out
 
 
 def unsquash(squashfs: Path, into: Path) -> Path:

@@ -106,6 +106,13 @@ def gated_image(bundle: Gated, image: Path) -> Gated:
     return Gated(image, bundle.appdir, bundle.gated)
 
 
+def copy_of(app: Gated, copy: Path) -> Gated:
+    """The same in a file of its own, which may be spoilt, and is old enough to be remembered."""
+    subprocess.run(["cp", app.image, copy], check=True)
+    time.sleep(SETTLED)
+    return Gated(copy, app.appdir, app.gated)
+
+
 @dataclass(frozen=True)
 class Helper:
     """A process of ours beside the app; `kind` is filler or guard."""

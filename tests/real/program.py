@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tmprun_bench.corpora import debian
 from tmprun_bench.corpora.app import App, write_script
+from tmprun_bench.corpora.libreoffice import FONTS
 
 # What only installation scripts and services of a whole system need.
 SYSTEM = (
@@ -16,14 +17,6 @@ SYSTEM = (
     "libpam-runtime", "libpam-systemd", "libperl5.36", "login", "mount", "passwd", "perl", "perl-modules-5.36",
     "procps", "systemd", "systemd-sysv", "usr-is-merged", "usrmerge",
 )  # fmt: skip
-
-FONTS = """<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig>
-  <dir prefix="relative">../../usr/share/fonts</dir>
-  <cachedir prefix="xdg">fontconfig</cachedir>
-</fontconfig>
-"""
 
 APPRUN = """#!/bin/sh
 here=$(cd "${0%/*}" && pwd)

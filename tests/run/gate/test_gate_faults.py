@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from kit.gating import EVERYTHING, LINGER, Gated, helpers, is_complete, is_gone, only, stopped, tree_of, truth
+from kit.gating import EVERYTHING, LINGER, Gated, copy_of, helpers, is_complete, is_gone, only, stopped, tree_of, truth
 from kit.harness import Harness, Result, wait_until
 from kit.surroundings import require_root, unshare
 
@@ -25,10 +25,7 @@ ENDED = "tmprun: the app was ended, since a file of it cannot be unpacked: "
 @pytest.fixture
 def image(tmp_path: Path, gated_app: Gated) -> Gated:
     """A copy that may be spoilt."""
-    copy = tmp_path / "copy"
-    subprocess.run(["cp", gated_app.image, copy], check=True)
-    time.sleep(0.06)
-    return Gated(copy, gated_app.appdir, gated_app.gated)
+    return copy_of(gated_app, tmp_path / "copy")
 
 
 class Waiting:

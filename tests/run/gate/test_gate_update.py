@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 from kit.apps import SETTLED, noise, write
-from kit.gating import EVERYTHING, LINGER, Gated, helpers, only, truth
+from kit.gating import EVERYTHING, LINGER, Gated, copy_of, helpers, only, truth
 from kit.harness import Harness, wait_until
 
 RIGHT = b"right %d\n" % EVERYTHING
@@ -21,10 +21,7 @@ RIGHT = b"right %d\n" % EVERYTHING
 @pytest.fixture
 def image(tmp_path: Path, gated_app: Gated) -> Gated:
     """A copy that may be spoilt."""
-    copy = tmp_path / "copy"
-    subprocess.run(["cp", gated_app.image, copy], check=True)
-    time.sleep(SETTLED)
-    return Gated(copy, gated_app.appdir, gated_app.gated)
+    return copy_of(gated_app, tmp_path / "copy")
 
 
 class Updated:

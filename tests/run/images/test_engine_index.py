@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kit.elf_forge import program
 from kit.engine_index import CODECS, engine_says, python_says
-from kit.foreign_images import head, mksquashfs, run, sample_tree, tree_of, unsquash, write_image
+from kit.foreign_images import OPTIONS, head, mksquashfs, run, sample_tree, tree_of, unsquash, write_image
 from kit.harness import Harness
 from kit.real_images import REAL, Real, name_of, present
 from kit.trees import snapshot
@@ -58,17 +58,7 @@ def test_same_index_and_same_tree(
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize(
     "options",
-    [
-        ["-noI", "-noD", "-noF"],
-        ["-noD"],
-        ["-noF"],
-        ["-noI"],
-        ["-no-duplicates"],
-        ["-no-exports", "-no-xattrs"],
-        ["-nopad"],
-        ["-no-hardlinks"],
-        ["-no-tailends"],
-    ],
+    OPTIONS,
     ids=" ".join,
 )
 def test_options_of_mksquashfs(door: Path, sample: Path, tmp_path: Path, codec: str, options: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The first start ever of an image goes before it is hashed; digests are made behind the app (docs/cold-start.md)."""
+"""The first start ever of an image goes before it is hashed; digests are made behind the app (docs/how-it-works.md)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kit.gating import EVERYTHING, LINGER, Gated, helpers, is_complete, is_gone, only, tree_of, truth
+from kit.gating import EVERYTHING, LINGER, Gated, copy_of, helpers, is_complete, is_gone, only, tree_of, truth
 from kit.harness import Harness, Result, wait_until
 from kit.tracing import calls, strace
 
@@ -24,10 +24,7 @@ READ = re.compile(r"^\d+<(?P<path>[^>]*)>.* = (?P<bytes>\d+)$")
 @pytest.fixture
 def image(tmp_path: Path, gated_foreign: Gated) -> Gated:
     """A copy that nobody has seen, and that may be spoilt."""
-    copy = tmp_path / "never seen.AppImage"
-    subprocess.run(["cp", gated_foreign.image, copy], check=True)
-    time.sleep(0.06)
-    return Gated(copy, gated_foreign.appdir, gated_foreign.gated)
+    return copy_of(gated_foreign, tmp_path / "never seen.AppImage")
 
 
 def content_key(harness: Harness, image: Gated) -> str:
@@ -165,9 +162,7 @@ def test_a_writer_waits_until_all_is_there(harness: Harness, image: Gated) -> No
 
 def test_two_files_with_the_same_tables_have_two_trees(harness: Harness, image: Gated) -> None:
     """Before they are hashed nothing but the file itself tells them apart."""
-    other = Gated(image.image.with_name("other"), image.appdir, image.gated)
-    subprocess.run(["cp", image.image, other.image], check=True)
-    time.sleep(0.06)
+    other = copy_of(image, image.image.with_name("other"))
     apps = [Waiting(harness, each, "open=usr/hard") for each in (image, other)]
     assert len(list((harness.store / "v1/tree").iterdir())) == 2
     assert [app.result().stdout for app in apps] == [b"right 1\n"] * 2

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from kit import craft
-from kit.apps import noise, packed, write
-from kit.foreign_images import mksquashfs, write_image
+from kit.apps import noise, write
+from kit.foreign_images import image_of
 from kit.gating import LINGER, helpers
 from kit.harness import Harness, wait_until
 from kit.surroundings import ALONE
@@ -44,12 +44,7 @@ def appdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["bundle", "foreign"])
 def image(request: pytest.FixtureRequest, appdir: Path) -> Path:
-    out = appdir.parent / str(request.param)
-    if request.param == "bundle":
-        return packed(appdir, out).bundle
-    write_image(out, mksquashfs(appdir, appdir.parent / "payload", "-no-xattrs"))
-    out.chmod(0o755)
-    return out
+    return image_of(request.param, appdir)
 
 
 @pytest.fixture

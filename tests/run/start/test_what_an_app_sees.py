@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit.apps import packed
-from kit.foreign_images import mksquashfs, write_image
+from kit.foreign_images import image_of
 from kit.gating import is_complete
 from kit.harness import Harness, wait_until
 from kit.trees import below
@@ -68,12 +67,7 @@ def appdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["bundle", "foreign"])
 def image(request: pytest.FixtureRequest, appdir: Path) -> Path:
-    out = appdir.parent / str(request.param)
-    if request.param == "bundle":
-        return packed(appdir, out).bundle
-    write_image(out, mksquashfs(appdir, appdir.parent / "payload", "-all-root" if os.geteuid() == 0 else "-no-xattrs"))
-    out.chmod(0o755)
-    return out
+    return image_of(request.param, appdir)
 
 
 def seen(harness: Harness, *command: Path | str, **environment: str) -> Seen:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from kit.foreign_images import COMPRESSORS, head, mksquashfs, run, sample_tree, tree_of, unsquash, write_image
+from kit.foreign_images import COMPRESSORS, OPTIONS, head, mksquashfs, run, sample_tree, tree_of, unsquash, write_image
 from kit.real_images import LINUXDEPLOY, REAL, Real, name_of, present, unsquash_payload
 from kit.squashfs_forge import Entry, Forge, file_inode
 from kit.surroundings import IS_ROOT
@@ -63,15 +63,7 @@ def test_same_tree_as_unsquashfs(sample: Path, tmp_path: Path, compressor: str, 
     [
         ["-no-fragments"],
         ["-always-use-fragments"],
-        ["-noI", "-noD", "-noF"],
-        ["-noD"],
-        ["-noF"],
-        ["-noI"],
-        ["-no-duplicates"],
-        ["-no-exports", "-no-xattrs"],
-        ["-nopad"],
-        ["-no-hardlinks"],
-        ["-no-tailends"],
+        *OPTIONS,
         ["-all-root", "-all-time", "12345"],
     ],
     ids=" ".join,
