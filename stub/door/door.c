@@ -7,6 +7,7 @@
 #include "door/help.h"
 #include "door/judge.h"
 #include "door/verbs.h"
+#include "foreign/converted.h"
 #include "foreign/foreign.h"
 #include "foreign/python.h"
 #include "foreign/tell.h"
@@ -21,7 +22,7 @@
 
 #define KEEPS_ARGV0 1ul /* AT_FLAGS_PRESERVE_ARGV0, linux/binfmts.h */
 
-static const char *const python_commands[] = {"pack", "info", "extract", "cache", "doctor", "bench", "help"};
+static const char *const python_commands[] = {"pack", "convert", "info", "extract", "cache", "doctor", "bench", "help"};
 
 static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
 {
@@ -62,7 +63,8 @@ static int run_command(struct request *request, int argc, char **argv)
 	int at = options_take(request, argv, 2, OF_RUN);
 	if (at < 0)
 		return EXIT_FAILED;
-	return at < argc ? with_image(request, argv, argc, at, start) : fault_usage("run needs an image to run", "");
+	int (*act)(struct request *) = request->entry ? converted_start : start;
+	return at < argc ? with_image(request, argv, argc, at, act) : fault_usage("run needs an image to run", "");
 }
 
 static int command_line(char **argv)

@@ -3,6 +3,7 @@
 #ifndef TMPRUN_FOREIGN_KNOWN_H
 #define TMPRUN_FOREIGN_KNOWN_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/environment.h"
@@ -10,6 +11,9 @@
 
 /* Load the open image's index from there; false when nothing is known. */
 bool known_load(struct image *image, const struct environment *environment);
+
+/* The path of the bundle that the open file was converted into; false when there is none, or no good one. */
+bool known_bundle(const struct image *image, const struct environment *environment, char path[PATH_MAX]);
 
 /* Whether an image of this size is known, and this file not: then it may be a copy of it. */
 bool known_size(const struct image *image, const struct environment *environment);

@@ -94,6 +94,12 @@ static int check_descriptors(struct fault *fault)
 		      " descriptors, and the limit is lower; raise it (ulimit -n)");
 }
 
+bool python_there(struct fault *fault)
+{
+	char door[PATH_MAX], python[PATH_MAX];
+	return find_python(door, python, fault) == 0;
+}
+
 int python_become(const char *const *arguments, struct fault *fault)
 {
 	char door[PATH_MAX], python[PATH_MAX];

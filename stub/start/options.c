@@ -22,6 +22,7 @@ static const struct option options[] = {
 	{"--store", TEXT, offsetof(struct request, store), true, true},
 	{"--fill", TEXT, offsetof(struct request, fill), true, true},
 	{"--verify", FLAG, offsetof(struct request, verify), true, true},
+	{"--entry", TEXT, offsetof(struct request, entry), true, true},
 	{"--typed", TEXT, offsetof(struct request, executed), false, true},
 	{"--into", TEXT, offsetof(struct request, directory), false, true},
 	{"--tree", TEXT, offsetof(struct request, directory), false, false}, /* --into, as verify calls it */

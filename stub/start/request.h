@@ -23,6 +23,7 @@ struct request {
 	const char *store;     /* --store, or NULL */
 	const char *fill;      /* --fill, or NULL */
 	const char *directory; /* where an extraction goes, or NULL */
+	const char *entry;     /* --entry: what to start of an archive, or NULL */
 	const char *signals;   /* which the caller had ignored, when we came through Python; or NULL */
 	const char *verb;      /* what the front door is doing, for the way through Python and back */
 	bool extract_and_run;

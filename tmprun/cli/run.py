@@ -14,6 +14,7 @@ def run(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="The app's own.")] = None,
     fill: Annotated[str, typer.Option(help="eager, background or demand.")] = "",
     store: Annotated[str, typer.Option(help="Unpack below this directory and no other.")] = "",
+    entry: Annotated[str, typer.Option(metavar="PROGRAM", help="What to start of an archive or package.")] = "",
     verify: Annotated[bool, typer.Option("--verify", help="Compare what is unpacked already with the image.")] = False,
 ) -> None:
     """Run an application."""

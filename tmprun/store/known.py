@@ -7,12 +7,11 @@ unless all directories down to it are ours and closed to others.
 from __future__ import annotations
 
 import os
-import stat
 
 from tmprun.errors import BadImage
 from tmprun.index.decode import decode
 from tmprun.store import layout
-from tmprun.store.chain import open_chain
+from tmprun.store.cache import shelves
 from tmprun.store.draft import begin
 
 TYPE_CHECKING = False
@@ -20,65 +19,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOWHERE = -1  # instead of a directory: every call that is relative to it fails with EBADF
 _HEX = frozenset("0123456789abcdef")
 
 
 def open_cache() -> Cache:
     """The disk cache, made when missing. When there is none that we may use: one that has nothing and keeps nothing."""
-    path = layout.cache()
-    opened: list[int] = []
     try:
-        if path is not None:
-            above, _, name = path.rpartition("/")
-            opened.append(_open_above(above))
-            opened.append(_enter(opened[0], name))
-            opened.append(_enter(opened[1], layout.VERSION))
-            opened += [_enter(opened[2], layout.IMAGES), _enter(opened[2], layout.KNOWN)]
-            return Cache(os.dup(opened[3]), os.dup(opened[4]))
+        with shelves(layout.IMAGES, layout.KNOWN) as (images, known):
+            return Cache(os.dup(images), os.dup(known))
     except OSError:
         pass
-    finally:
-        for fd in opened:
-            os.close(fd)
     return Cache(_NOWHERE, _NOWHERE)
-
-
-def _open_above(path: str) -> int:
-    """The directory that the cache lies in; made when missing, as ~/.cache: more than one level is not ours to make."""
-    try:
-        return open_chain(path)
-    except FileNotFoundError:
-        above, _, name = path.rstrip("/").rpartition("/")
-        parent = open_chain(above or "/")
-        try:
-            _make(name, parent)
-        finally:
-            os.close(parent)
-        return open_chain(path)
-
-
-def _make(path: str, parent: int) -> None:
-    try:
-        os.mkdir(path, 0o700, dir_fd=parent)
-    except FileExistsError:
-        return
-
-
-def _enter(parent: int, name: str) -> int:
-    _make(name, parent)
-    return _open_ours(name, parent)
-
-
-def _open_ours(path: str, parent: int) -> int:
-    """The directory `path`, opened; PermissionError unless it is ours and closed to others."""
-    fd = os.open(path, _FOLDER, dir_fd=parent)
-    facts = os.fstat(fd)
-    if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & ~stat.S_ISGID != 0o700:
-        os.close(fd)
-        raise PermissionError("belongs to another user, or is open to others")
-    return fd
 
 
 class Cache:
