@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "door/help.h"
 #include "door/judge.h"
+#include "door/target.h"
 #include "door/verbs.h"
 #include "foreign/converted.h"
 #include "foreign/foreign.h"
@@ -22,7 +23,14 @@
 
 #define KEEPS_ARGV0 1ul /* AT_FLAGS_PRESERVE_ARGV0, linux/binfmts.h */
 
-static const char *const python_commands[] = {"pack", "convert", "info", "extract", "cache", "doctor", "bench", "help"};
+static const char *const commands[] = {"run", "pack", "convert", "info", "extract", "cache", "doctor", "bench", "help"};
+
+/* An application, by whatever name: mostly a file. */
+static int start_target(struct request *request)
+{
+	int status;
+	return target_answer(request, commands, COUNT(commands), &status) ? status : start(request);
+}
 
 static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
 {
@@ -63,7 +71,7 @@ static int run_command(struct request *request, int argc, char **argv)
 	int at = options_take(request, argv, 2, OF_RUN);
 	if (at < 0)
 		return EXIT_FAILED;
-	int (*act)(struct request *) = request->entry ? converted_start : start;
+	int (*act)(struct request *) = request->entry ? converted_start : start_target;
 	return at < argc ? with_image(request, argv, argc, at, act) : fault_usage("run needs an image to run", "");
 }
 
@@ -113,8 +121,8 @@ static bool for_python(const char *word)
 {
 	if (word[0] == '-')
 		return true;
-	for (size_t i = 0; i < COUNT(python_commands); i++)
-		if (strcmp(word, python_commands[i]) == 0)
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (strcmp(word, commands[i]) == 0)
 			return true;
 	return false;
 }
@@ -137,11 +145,11 @@ int main(int argc, char **argv)
 	if (answer)
 		return say(answer);
 	if (strcmp(argv[1], "--") == 0)
-		return argc > 2 ? with_image(&request, argv, argc, 2, start) : nothing_to_do();
+		return argc > 2 ? with_image(&request, argv, argc, 2, start_target) : nothing_to_do();
 	if (strcmp(argv[1], "run") == 0)
 		return run_command(&request, argc, argv);
 	const struct verb *verb = argv[1][0] == '@' ? verb_find(argv[1] + 1) : NULL;
 	if (verb)
 		return engine(&request, verb, argc, argv);
-	return for_python(argv[1]) ? command_line(argv) : with_image(&request, argv, argc, 1, start);
+	return for_python(argv[1]) ? command_line(argv) : with_image(&request, argv, argc, 1, start_target);
 }

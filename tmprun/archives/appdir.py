@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
-import stat
 
 from tmprun.archives import entry as rules
 from tmprun.archives.entry import Entry
@@ -151,12 +150,3 @@ def _link(top: str, name: bytes, target: bytes, time: int) -> None:
         return
     os.symlink(target, where)
     os.utime(where, (time, time), follow_symlinks=False)
-
-
-def is_appdir(path: str) -> bool:
-    """Whether the directory at `path` has an AppRun that can be executed."""
-    try:
-        facts = os.stat(os.path.join(path, "AppRun"))
-    except OSError:
-        return False
-    return stat.S_ISREG(facts.st_mode) and bool(facts.st_mode & 0o111)

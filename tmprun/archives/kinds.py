@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tmprun.bundle.footer import read_footer
 from tmprun.elf import header as elf
 from tmprun.elf.machines import MAGIC as ELF
-from tmprun.errors import BadImage, TmprunError, UnsupportedImage
+from tmprun.errors import BadImage, UnsupportedImage
 from tmprun.human import one_line
 from tmprun.images.iso import is_iso
 
@@ -190,9 +190,3 @@ def _is_text(head: bytes) -> bool:
         return all(char.isprintable() or char in "\t\r\n\f" for char in head.decode())
     except UnicodeDecodeError as error:
         return len(head) == HEAD and error.start > HEAD - 4 and _is_text(head[: error.start])
-
-
-def directory(path: str) -> TmprunError:
-    """Why a directory cannot be started."""
-    remedy = "add one: the program or script that starts the app"
-    return UnsupportedImage("is a directory without AppRun, so no AppDir", one_line(path), remedy)

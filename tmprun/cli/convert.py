@@ -13,7 +13,7 @@ from tmprun.cli.output import complain, say
 from tmprun.cli.pack import summary
 from tmprun.cli.progress import stages
 from tmprun.convert import convert as converting
-from tmprun.errors import TmprunError
+from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.pack.pack import DEFAULT_LEVEL
@@ -44,6 +44,8 @@ def convert(
         raise TmprunError(
             "there is one image to convert", one_line(arguments[0]), "for the app's arguments give --trace"
         )
+    if os.path.isdir(image):
+        raise UnsupportedImage("is a directory", one_line(image), f"pack it: tmprun pack {one_line(image)} -o OUT")
     if os.path.exists(output) and os.path.samefile(image, output):
         raise TmprunError("is the image itself", one_line(output), "write the bundle elsewhere")
     end_cleanly()

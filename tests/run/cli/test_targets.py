@@ -1,0 +1,66 @@
+"""What is typed as an application and is no file: an AppDir, an address, a command that is spelt wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit.apps import App, script_appdir, write
+from kit.harness import Harness, environ_of
+
+
+def test_an_appdir_starts_where_it_is(harness: Harness, app: App) -> None:
+    seen = harness.run(harness.door, app.appdir, "probe:report", "--x", env={"APPIMAGE": "/another"}).report()
+    assert seen["argv"] == [f"{app.appdir}/AppRun", "probe:report", "--x"]
+    settings = environ_of(seen)
+    assert settings["APPDIR"] == str(app.appdir) and settings["OWD"] == str(harness.work)
+    assert settings["ARGV0"] == str(app.appdir) and "APPIMAGE" not in settings
+    assert harness.left() == []
+
+
+@pytest.mark.parametrize("typed", ["a.AppDir", "./a.AppDir", "a.AppDir/", "link"])
+def test_however_it_is_named(harness: Harness, typed: str) -> None:
+    script_appdir(harness.work, 'echo "$APPDIR" "$@"', "a.AppDir")
+    (harness.work / "link").symlink_to("a.AppDir")
+    expected = f"{harness.work}/a.AppDir x\n".encode()
+    assert harness.run(harness.door, typed, "x").stdout == expected
+    assert harness.run(harness.door, "run", typed, "x").stdout == expected
+
+
+def test_a_directory_that_is_none(harness: Harness) -> None:
+    (harness.work / "empty").mkdir()
+    harness.refused(harness.run(harness.door, "empty", status=None), "empty: is a directory without AppRun")
+    write(harness.work / "plain" / "AppRun", "#!/bin/sh\n")
+    harness.refused(harness.run(harness.door, "plain", status=None), "no permission to be executed")
+
+
+def test_an_address(harness: Harness) -> None:
+    result = harness.run(harness.door, "https://example.org/a.AppImage", status=None)
+    harness.refused(result, "download it first: curl -LO 'https://example.org/a.AppImage'", status=127)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("infoo", "info"),
+        ("pakc", "pack"),
+        ("exrtact", "extract"),
+        ("doctr", "doctor"),
+        ("rnu", "run"),
+        ("conver", "convert"),
+    ],
+)
+def test_a_command_that_is_spelt_wrong(harness: Harness, typed: str, meant: str) -> None:
+    result = harness.run(harness.door, typed, "x", status=None)
+    harness.refused(result, f"did you mean: tmprun {meant}", status=127)
+
+
+@pytest.mark.parametrize("typed", ["./infoo", "firefox", "x", "/infoo", "a" * 300])
+def test_what_is_no_command_by_far(harness: Harness, typed: str) -> None:
+    result = harness.run(harness.door, typed, status=None)
+    assert result.status in (126, 127) and b"did you mean" not in result.stderr, str(result)
+
+
+def test_a_file_of_such_a_name_is_started(harness: Harness, app: App) -> None:
+    (harness.work / "infoo").symlink_to(Path(app.bundle))
+    assert harness.run(harness.door, "infoo", "probe:print=fine").stdout == b"fine\n"
