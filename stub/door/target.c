@@ -13,59 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LONGEST = 16, NEAR = 2 };
-
-static size_t least(size_t one, size_t other)
+static bool is_address(const char *path)
 {
-	return one < other ? one : other;
-}
-
-/* How many letters have to be put in, left out or changed, or two beside each other exchanged, to make one word the other. */
-static size_t distance(const char *one, const char *other)
-{
-	size_t rows[LONGEST + 1][LONGEST + 1];
-	size_t height = strlen(one), width = strlen(other);
-	if (height > LONGEST || width > LONGEST)
-		return SIZE_MAX;
-	for (size_t i = 0; i <= height; i++)
-		for (size_t j = 0; j <= width; j++) {
-			if (i == 0 || j == 0) {
-				rows[i][j] = i + j;
-				continue;
-			}
-			size_t change = rows[i - 1][j - 1] + (one[i - 1] != other[j - 1]);
-			rows[i][j] = least(change, 1 + least(rows[i - 1][j], rows[i][j - 1]));
-			if (i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1])
-				rows[i][j] = least(rows[i][j], 1 + rows[i - 2][j - 2]);
-		}
-	return rows[height][width];
-}
-
-static const char *nearest(const char *word, const char *const *commands, size_t count)
-{
-	const char *best = NULL;
-	size_t bound = least(NEAR, strlen(word) / 2);
-	for (size_t i = 0; i < count; i++) {
-		size_t far = distance(word, commands[i]);
-		if (far <= bound && (!best || far < distance(word, best)))
-			best = commands[i];
-	}
-	return best;
-}
-
-/* Nothing has that name. Whether there is something better to say than that. */
-static bool explain_absence(const char *path, const char *const *commands, size_t count, struct fault *fault)
-{
-	if (find_text(path, strlen(path), "://")) {
-		fault_set(fault, FAULT_IMAGE, EXIT_FAILED, "is an address, no file; download it first: curl -LO '", path, "'",
-			  (char *)NULL);
-		return true;
-	}
-	const char *meant = strchr(path, '/') ? NULL : nearest(path, commands, count);
-	if (meant)
-		fault_set(fault, FAULT_IMAGE, EXIT_FAILED, "no command and no file of that name; did you mean: tmprun ", meant,
-			  (char *)NULL);
-	return meant;
+	return find_text(path, strlen(path), "://");
 }
 
 /* As its launcher would: APPDIR is the directory, and there is no image. */
@@ -101,7 +51,7 @@ static void start_appdir(const struct request *request, struct fault *fault)
 		become_apprun(request, fault);
 }
 
-bool target_answer(const struct request *request, const char *const *commands, size_t count, int *status)
+bool target_answer(const struct request *request, int *status)
 {
 	struct stat there;
 	struct fault fault = {0};
@@ -109,7 +59,10 @@ bool target_answer(const struct request *request, const char *const *commands, s
 		if (!S_ISDIR(there.st_mode))
 			return false;
 		start_appdir(request, &fault);
-	} else if (errno != ENOENT || !explain_absence(request->path, commands, count, &fault)) {
+	} else if (errno == ENOENT && is_address(request->path)) {
+		fault_set(&fault, FAULT_IMAGE, EXIT_FAILED, "is an address, no file; download it first: curl -LO '", request->path, "'",
+			  (char *)NULL);
+	} else {
 		return false;
 	}
 	*status = request_report(request, &fault);

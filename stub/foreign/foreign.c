@@ -64,8 +64,6 @@ static int read_and_keep(const struct request *request, struct image *image, str
 int foreign_load(const struct request *request, struct image *image, struct fault *fault)
 {
 	char path[PATH_MAX];
-	if (request->again)
-		return BAD_IMAGE(fault, "is no image that tmprun knows");
 	if (known_load(image, &request->environment))
 		return 0;
 	if (known_bundle(image, &request->environment, path))

@@ -148,7 +148,7 @@ static int begin_draft(int shelf, const char *temporary)
 	}
 }
 
-/* Written beside its place, published by one rename. (tmprun/store/draft.py) */
+/* Written beside its place, published by one rename. */
 static void write_index(int shelf, const char *name, const struct index *index)
 {
 	char temporary[KNOWN_NAME + 8];

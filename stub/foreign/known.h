@@ -1,5 +1,5 @@
 /* What the disk cache knows about images that are no bundles (docs/store.md, "Layout"). All of it is best effort: where the cache
- * cannot be written, each start finds out again. (tmprun/store/known.py does the same for the Python part.) */
+ * cannot be written, each start finds out again. */
 #ifndef TMPRUN_FOREIGN_KNOWN_H
 #define TMPRUN_FOREIGN_KNOWN_H
 

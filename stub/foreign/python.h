@@ -12,8 +12,4 @@ int python_become(const char *const *arguments, struct fault *fault);
 /* Whether it is there at all; the reason when it is not. */
 bool python_there(struct fault *fault);
 
-/* CPython ignores SIGPIPE and SIGXFSZ from its first moment. Who starts us through Python says what was ignored before, as text, and
- * this puts it back. */
-void signals_restore(const char *saved);
-
 #endif

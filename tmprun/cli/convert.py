@@ -39,7 +39,13 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="Also what claims to hold more than any app does.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.")] = False,
 ) -> None:
-    """Make a bundle, one file that runs by itself, of any image, archive or package."""
+    """Make a bundle of any image, archive or package.
+
+    Examples:
+        tmprun convert old.AppImage -o app
+        tmprun convert --with-libc app.AppImage -o app
+        tmprun convert node-v20.tar.xz --entry bin/npm -o npm
+    """
     if arguments and not trace:
         raise TmprunError(
             "there is one image to convert", one_line(arguments[0]), "for the app's arguments give --trace"

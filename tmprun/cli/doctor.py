@@ -24,7 +24,14 @@ CANNOT_START = 1
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Look at this machine: where images can be unpacked, and what else a start depends on."""
+    """Look where this machine lets apps be unpacked, and why not.
+
+    And at what else a start depends on.
+
+    Examples:
+        tmprun doctor
+        tmprun doctor --json
+    """
     engine, trouble = _engine()
     found = _roots() if not trouble else []
     usable = next((root.path for root in found if root.ok), None)

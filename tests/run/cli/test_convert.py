@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from kit.apps import SETTLED, App, write
-from kit.archives import KINDS, TIME, bsdtar, cpio_rpm, deb, member, tar, tree
+from kit.apps import App, write
+from kit.archives import KINDS, bsdtar, cpio_rpm, deb, member, tar, tree
 from kit.bundle_reader import Bundle
 from kit.harness import Harness, environ_of
 from kit.packing import archived
@@ -61,8 +59,7 @@ def test_what_comes_out_is_what_went_in(whole: Harness, app: App) -> None:
     archive = bsdtar(whole.work / "p.tar.zst", app.appdir, "--zstd", "--format=pax")
     bundle = convert(whole, archive)
     whole.run(whole.door, "extract", bundle, "-C", whole.work / "tree")
-    made = archived({path: e for path, e in snapshot(app.appdir).items()})
-    ours = archived({path: e for path, e in snapshot(whole.work / "tree").items()})
+    made, ours = archived(snapshot(app.appdir)), archived(snapshot(whole.work / "tree"))
     assert made.keys() == ours.keys()
     for path, entry in made.items():
         mine = ours[path]
@@ -75,10 +72,7 @@ def test_everything_left_out_is_named(whole: Harness) -> None:
     archive = write(whole.work / "a.tar", content)
     said = whole.run(whole.door, "convert", archive, "-o", "out", "--level", "1").stderr.decode()
     assert "left out: fifo: pipe" in said and "left out: set-user-id or set-group-id bit: AppRun" in said
-    assert (
-        facts(whole.work / "out")["left_out"] == ["set-user-id or set-group-id bit: AppRun", "fifo: pipe"]
-        or len(facts(whole.work / "out")["left_out"]) == 2
-    )  # type: ignore[arg-type]
+    assert facts(whole.work / "out")["left_out"] == ["set-user-id or set-group-id bit: AppRun", "fifo: pipe"]
 
 
 def test_packages_say_what_they_are(whole: Harness) -> None:
@@ -137,13 +131,10 @@ def result_status(words: str) -> int:
 
 def test_update_information_and_signature(whole: Harness, app: App) -> None:
     """They are the original's: the first is kept, the second covers the original alone."""
-    bundle = app.bundle.read_bytes()
-    stub = write(whole.work / "stub", bundle, 0o755)
     info = "zsync|https://example.org/a.zsync"
     whole.run(whole.door, "pack", app.appdir, "-o", "with-info", "--level", "1", "--update-info", info)
     made = convert(whole, whole.work / "with-info")
     assert whole.run(made, "--appimage-updateinformation").stdout.decode().strip() == info
-    assert stub.exists()
 
 
 def test_old_times_and_no_times(whole: Harness) -> None:
@@ -152,4 +143,3 @@ def test_old_times_and_no_times(whole: Harness) -> None:
     old[0].mtime = -5
     archive = write(whole.work / "a.tar", tar([old]))
     assert whole.run(convert(whole, archive)).stdout == b"old\n"
-    assert TIME and SETTLED and os.name and subprocess

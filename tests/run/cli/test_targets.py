@@ -1,8 +1,6 @@
-"""What is typed as an application and is no file: an AppDir, an address, a command that is spelt wrong."""
+"""What is typed as an application and is no file: an AppDir, an address."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from kit.apps import App, script_appdir, write
@@ -37,30 +35,3 @@ def test_a_directory_that_is_none(harness: Harness) -> None:
 def test_an_address(harness: Harness) -> None:
     result = harness.run(harness.door, "https://example.org/a.AppImage", status=None)
     harness.refused(result, "download it first: curl -LO 'https://example.org/a.AppImage'", status=127)
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("infoo", "info"),
-        ("pakc", "pack"),
-        ("exrtact", "extract"),
-        ("doctr", "doctor"),
-        ("rnu", "run"),
-        ("conver", "convert"),
-    ],
-)
-def test_a_command_that_is_spelt_wrong(harness: Harness, typed: str, meant: str) -> None:
-    result = harness.run(harness.door, typed, "x", status=None)
-    harness.refused(result, f"did you mean: tmprun {meant}", status=127)
-
-
-@pytest.mark.parametrize("typed", ["./infoo", "firefox", "x", "/infoo", "a" * 300])
-def test_what_is_no_command_by_far(harness: Harness, typed: str) -> None:
-    result = harness.run(harness.door, typed, status=None)
-    assert result.status in (126, 127) and b"did you mean" not in result.stderr, str(result)
-
-
-def test_a_file_of_such_a_name_is_started(harness: Harness, app: App) -> None:
-    (harness.work / "infoo").symlink_to(Path(app.bundle))
-    assert harness.run(harness.door, "infoo", "probe:print=fine").stdout == b"fine\n"
