@@ -30,6 +30,7 @@ def messages(work: Callable[[Say], None], directory: str, size: int, limits: Lim
 
     What it raises is raised here. The child is gone when the iteration ends, however it ends.
     """
+    directory = os.path.abspath(directory)  # the child goes there
     sys.stdout.flush()
     sys.stderr.flush()
     reading, writing = os.pipe()

@@ -37,6 +37,12 @@ BUNDLE = Kind("bundle")
 TYPE_2 = Kind("AppImage type 2")
 SQUASHFS = Kind("squashfs image")
 
+
+def is_ours(kind: Kind) -> bool:
+    """Whether the engine reads it as it is."""
+    return kind in (BUNDLE, SQUASHFS) or kind.what == TYPE_2.what
+
+
 # What tar files are compressed with, by the first bytes.
 _COMPRESSORS = (
     (b"\x1f\x8b", "gzip"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 
 from tmprun.archives.child import Message, Say, messages
@@ -54,13 +54,24 @@ class Read:
     tree: Tree = field(default_factory=Tree)
 
 
-def unpack(fd: int, kind: Kind, into: str, *, force: bool = False, progress: Progress | None = None) -> Read:
+def unpack(
+    fd: int,
+    kind: Kind,
+    into: str,
+    *,
+    force: bool = False,
+    wanted: Set[bytes] | None = None,
+    progress: Progress | None = None,
+) -> Read:
     """Unpack the archive of that kind into the directory `into`. BadImage when it is damaged, or made to do harm.
 
-    With `force` also when it claims to hold more than any app does. `progress(done, total)` counts bytes of the file.
+    With `force` also when it claims to hold more than any app does. `wanted` are the paths to be unpacked; their
+    directories have to be among them. `progress(done, total)` counts bytes of the file.
     """
     size = os.fstat(fd).st_size
-    return _gather(messages(lambda say: _unpack(fd, kind, size, force, say), into, size, _limits(kind)), size, progress)
+    return _gather(
+        messages(lambda say: _unpack(fd, kind, size, force, wanted, say), into, size, _limits(kind)), size, progress
+    )
 
 
 def look(fd: int, kind: Kind, directory: str = "/", *, progress: Progress | None = None) -> Read:
@@ -165,12 +176,14 @@ def inside(name: bytes) -> bytes:
     return b"/".join(parts)
 
 
-def _unpack(fd: int, kind: Kind, size: int, force: bool, say: Say) -> None:
+def _unpack(fd: int, kind: Kind, size: int, force: bool, wanted: Set[bytes] | None, say: Say) -> None:
     """Into the working directory."""
     disk, run = Disk(), _Pass(fd, kind, size, force, say)
     directories: set[bytes] = set()
     above: set[bytes] = {b""}
     for path, entry in run:
+        if wanted is not None and path not in wanted:
+            continue
         if entry.type == DIRECTORY:
             directories.add(path)
         while path and (path := path.rpartition(b"/")[0]) not in above:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 HEAD = 64  # bytes of each file
@@ -100,6 +101,39 @@ class Tree:
         paths = (posixpath.join(directory, name) for name in self.names(directory))
         return [path for path in paths if self.program(path)]
 
+    def matching(self, patterns: Sequence[str]) -> tuple[set[bytes], str]:
+        """The paths that match a pattern, with all that they need: what is in them, what links lead to, the directories
+        that they are in. And the first pattern that nothing matches, or nothing. (stub/start/select.c)"""
+        todo: list[bytes] = []
+        missed = ""
+        for pattern in patterns:
+            raw = os.fsencode(posixpath.normpath(pattern.lstrip("/") or "."))
+            found = [path for path in self.files if raw == b"." or _matches(raw.split(b"/"), path.split(b"/"))]
+            missed = missed or ("" if found else pattern)
+            todo += found
+        wanted: set[bytes] = set()
+        while todo:
+            path = todo.pop()
+            if path in wanted or path not in self.files:
+                continue
+            wanted.add(path)
+            todo += self._needs(path)
+        for path in list(wanted):
+            while path := posixpath.dirname(path):
+                wanted.add(path)
+        return wanted, missed
+
+    def _needs(self, path: bytes) -> list[bytes]:
+        file = self.files[path]
+        if file.kind == "d":
+            return [posixpath.join(path, name) for name in self.names(path)]
+        if file.kind == "h":
+            return [file.target]
+        if file.kind == "l" and not file.target.startswith(b"/"):
+            near = posixpath.normpath(posixpath.join(posixpath.dirname(path), file.target))
+            return [each for each in (near, self.resolve(near)) if each]
+        return []
+
     def below(self, prefix: bytes) -> Tree:
         """What lies in the directory `prefix`, as a tree of its own."""
         start = prefix + b"/"
@@ -111,6 +145,11 @@ class Tree:
                     found = Found("h", found.mode, found.size, found.target.removeprefix(start), found.head)
                 files[path[size:]] = found
         return Tree(files, {path[size:]: text for path, text in self.texts.items() if path.startswith(start)})
+
+
+def _matches(pattern: list[bytes], path: list[bytes]) -> bool:
+    """Whether the pattern matches the path or a directory above it; what stands for anything stands for no slash."""
+    return len(path) >= len(pattern) and all(map(fnmatch.fnmatchcase, path, pattern))
 
 
 def on_disk(root: str) -> Tree:

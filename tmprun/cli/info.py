@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import say, say_json
+from tmprun.cli.progress import stages
 from tmprun.human import one_line, size_text, table
 from tmprun.report import info as looking
 from tmprun.report.info import Contents, Info
@@ -18,7 +19,7 @@ from tmprun.store.traces import Start
 
 
 def info(
-    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")],
+    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, a bundle, an archive or a package.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell what an app is and what is in it, without running it.
@@ -27,7 +28,8 @@ def info(
         tmprun info app.AppImage
         tmprun info --json app.AppImage
     """
-    found = looking.look(image)
+    with stages(after=1) as show:
+        found = looking.look(image, (lambda done, total: show("reading", done, total)) if show else None)
     entry = store.locate(roots(), found.key) if found.key else None
     cached = entry.path if entry else ""
     if as_json:
@@ -43,8 +45,14 @@ def _rows(found: Info, cached: str) -> Iterator[tuple[str, str]]:
     yield "machine", found.machine
     if found.contents:
         yield "name", found.contents.name
-        yield "starts", _apprun(found.contents.apprun)
-    yield "size", f"{size_text(found.size)}, payload from byte {found.payload_offset} on"
+        yield "package", found.package
+        yield "starts", _starts(found, found.contents.apprun)
+    yield "runtime", found.runtime
+    yield (
+        "size",
+        size_text(found.size)
+        + (f", payload from byte {found.payload_offset} on" if found.key or found.payload_offset else ""),
+    )
     if found.contents:
         yield from _packed(found.contents)
     yield "filled first", _start(found.hot, "as it was packed")
@@ -58,6 +66,7 @@ def _rows(found: Info, cached: str) -> Iterator[tuple[str, str]]:
         yield "unpacked", cached or "not yet"
     yield "brings", "; ".join(f"{each.name} {each.version} ({', '.join(each.licences)})" for each in found.packages)
     yield "runs here", found.runs_here
+    yield "left out", "; ".join(found.left_out)
     yield "cannot run", found.obstacle
 
 
@@ -66,11 +75,26 @@ def _start(start: Start | None, why: str) -> str:
 
 
 def _packed(contents: Contents) -> Iterator[tuple[str, str]]:
+    if not contents.frames and contents.stored_size:
+        yield "packed", f"{size_text(contents.stored_size)}, {contents.codec}"
+        yield "content", _content(contents)
+        return
     level = f" level {contents.level}" if contents.level is not None else ""
     blocks = f" in blocks of up to {contents.block_size} bytes" if contents.block_size else ""
     yield "packed", f"{size_text(contents.stored_size)}, {contents.codec}{level}, {contents.frames} frames{blocks}"
+    yield "content", _content(contents)
+
+
+def _content(contents: Contents) -> str:
     kinds = f"{contents.directories} directories, {contents.symlinks} symlinks, {contents.hard_links} hard links"
-    yield "content", f"{size_text(contents.content_size)} in {contents.files} files; {kinds}"
+    return f"{size_text(contents.content_size)} in {contents.files} files; {kinds}"
+
+
+def _starts(found: Info, apprun: looking.AppRun) -> str:
+    if not found.why:
+        return _apprun(apprun) if apprun.kind != "missing" or not found.obstacle else ""
+    what = f"program for {apprun.machine}" if apprun.kind == "ELF" else _apprun(apprun)
+    return f"{found.starts}, {what}" + (f" ({found.why})" if found.why != "AppRun" else "")
 
 
 def _apprun(apprun: looking.AppRun) -> str:

@@ -128,7 +128,7 @@ def _unpacked(image: Image, kind: Kind, folder: str, entry: str, force: bool, pr
     os.mkdir(tree)
     if kind.format:
         return _from_archive(image, kind, folder, tree, entry, force, progress)
-    if kind.payload and kind != kinds.BUNDLE and kind.what != kinds.TYPE_2.what:
+    if not kinds.is_ours(kind):
         told = (lambda size: progress("unpacking itself", size, 0)) if progress else None
         path = own_runtime.unpack(image, kind.payload, folder, told)
         facts = {"unpacked_by": own_runtime.version_of(image.fd, kind.payload) or "its own program"}

@@ -168,17 +168,25 @@ def _appdir(out: Path, flag: str) -> str:
     return str(made[0])
 
 
+# How runtimes call themselves, and what stands before their version, or around it.
+_NAMES = (
+    ("uruntime", rb"uruntime[ /v]*([0-9]+\.[0-9]+\.[0-9]+)?"),
+    ("go-appimage", rb"probonopd/go-appimage()"),
+    ("AppBundle (pelf)", rb"pbundle_()"),
+    ("type2-runtime", rb"AppImage runtime version: ()"),
+    ("AppImageKit", rb"version of AppImageKit()"),
+)
+_COMMIT = re.compile(rb"\0([0-9a-f]{7})\0")  # AppImageKit's version is one
+
+
 def version_of(fd: int, payload: int) -> str:
-    """What the program at the file's start says that it is, as far as that can be read in it."""
+    """What the program at the file's start says that it is, as far as that can be read in it; not that it is true."""
     program = os.pread(fd, min(payload or _PROGRAM, _PROGRAM), 0)
-    for name, pattern in (
-        ("uruntime", rb"uruntime[ /v]*([0-9]+\.[0-9]+\.[0-9]+)?"),
-        ("go-appimage", rb"probonopd/go-appimage()"),
-        ("AppBundle (pelf)", rb"pbundle_()"),
-        ("type2-runtime", rb"AppImage/type2-runtime(?:/commit/([0-9a-f]{7,40}))?"),
-        ("AppImageKit", rb"AppImage(?:Kit)?/commit/([0-9a-f]{7,40})"),
-    ):
+    for name, pattern in _NAMES:
         found = re.search(pattern, program)
-        if found:
-            return f"{name} {(found[1] or b'').decode()}".strip()
+        if not found:
+            continue
+        commits = set(_COMMIT.findall(program)) if name == "AppImageKit" else set()
+        version = commits.pop() if len(commits) == 1 else found[1] or b""
+        return f"{name} {version.decode()}".strip()
     return ""

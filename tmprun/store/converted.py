@@ -10,14 +10,15 @@ from contextlib import suppress
 
 from tmprun.store import layout
 from tmprun.store.cache import shelves
+from tmprun.store.shelves import shelf
 
 BUNDLE = ".bundle"
 
 
 def lookup(identity: str) -> str | None:
     """The path of the bundle that the file with this identity was converted into, when it is there."""
-    with suppress(OSError), shelves(layout.KNOWN) as (known,):
-        path = _path(os.readlink(identity, dir_fd=known))
+    with suppress(OSError), shelf(layout.cache() or "", layout.KNOWN) as known:
+        path = _path(os.readlink(identity, dir_fd=-1 if known is None else known))
         return path if path.endswith(BUNDLE) and os.path.isfile(path) else None
     return None
 
