@@ -23,7 +23,7 @@ from tmprun.desktop.names import PREFIX, identifier, is_of, safe
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
-from tmprun.images.files import Files
+from tmprun.images.opened import Opened
 from tmprun.index.rules import FILE
 from tmprun.index.walk import find
 from tmprun.menus.app_files import app_files
@@ -139,7 +139,7 @@ def refresh(*, types: bool = True) -> None:
         os.utime(theme)  # by which desktops notice
 
 
-def _desktop_entry(files: Files) -> bytes:
+def _desktop_entry(files: Opened) -> bytes:
     """The first desktop entry at the tree's top, as every AppImage has one; nothing where there is none."""
     for name in sorted(files.root.children):
         node = find(files.root, name) if name.endswith(b".desktop") else None
@@ -148,12 +148,12 @@ def _desktop_entry(files: Files) -> bytes:
     return b""
 
 
-def app_icons(files: Files) -> list[Icon]:
+def app_icons(files: Opened) -> list[Icon]:
     """The icons of the app itself, as its entry calls them."""
     return icons(files.root, files.read, icon_name(groups(_desktop_entry(files)).get(GROUP, {}).get("Icon", "")))
 
 
-def _icons(files: Files, found: dict[str, dict[str, str]], owner: str) -> tuple[dict[str, bytes], dict[str, str]]:
+def _icons(files: Opened, found: dict[str, dict[str, str]], owner: str) -> tuple[dict[str, bytes], dict[str, str]]:
     """The pictures by the path they get, and the names that they get by those in the entry."""
     written, names = {}, {}
     own = icon_name(found.get(GROUP, {}).get("Icon", ""))
@@ -167,7 +167,7 @@ def _icons(files: Files, found: dict[str, dict[str, str]], owner: str) -> tuple[
     return written, names
 
 
-def _descriptions(files: Files, owner: str) -> Iterator[tuple[str, bytes]]:
+def _descriptions(files: Opened, owner: str) -> Iterator[tuple[str, bytes]]:
     """What the app says of types of files, and of itself, in XML."""
     for target, folders in DESCRIPTIONS.items():
         for path in folders:

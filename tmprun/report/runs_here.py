@@ -14,7 +14,7 @@ from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.elf.machines import MAGIC
 from tmprun.errors import BadImage
-from tmprun.images.files import Files
+from tmprun.images.opened import Opened
 from tmprun.index.nodes import Fixup, Node
 from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
@@ -44,7 +44,7 @@ class Needs:
     obstacle: str = ""
 
 
-def needs_of(files: Files, fixups: Sequence[Fixup], glibc: Version = ()) -> Needs:
+def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = ()) -> Needs:
     """Look at AppRun and the programs of an image. `glibc` is what its packer has found out, if he has."""
     apprun = find(files.root, b"AppRun")
     programs = [apprun] if apprun and apprun.kind == FILE else []
@@ -68,7 +68,7 @@ def needs_of(files: Files, fixups: Sequence[Fixup], glibc: Version = ()) -> Need
     )
 
 
-def _obstacle(files: Files) -> str:
+def _obstacle(files: Opened) -> str:
     """What the engine, which judges a start, says of AppRun and what leads to it, in a directory of their own."""
     passed: list[tuple[bytes, Node]] = []
     find(files.root, b"AppRun", passed)
@@ -78,7 +78,7 @@ def _obstacle(files: Files) -> str:
         return judge(folder)
 
 
-def _put(files: Files, node: Node, path: bytes) -> None:
+def _put(files: Opened, node: Node, path: bytes) -> None:
     if os.path.lexists(path):
         return
     node = node.link if node.kind == HARD_LINK and node.link else node
@@ -148,7 +148,7 @@ def _listing(folder: str) -> list[str]:
         return []
 
 
-def _facts(files: Files, node: Node) -> Facts | None:
+def _facts(files: Opened, node: Node) -> Facts | None:
     try:
         if files.read(node, len(MAGIC)) != MAGIC:
             return None
@@ -157,7 +157,7 @@ def _facts(files: Files, node: Node) -> Facts | None:
         return None
 
 
-def _script(files: Files, node: Node) -> str:
+def _script(files: Opened, node: Node) -> str:
     line, _, _ = files.read(node, _SCRIPT).partition(b"\n")
     words = line[2:].split() if line.startswith(b"#!") else []
     return os.fsdecode(words[0]) if words else ""
