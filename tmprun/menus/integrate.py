@@ -79,7 +79,7 @@ def integrate(path: str, *, asked: bool = True) -> Integrated:
         raise TmprunError("menus hold names in UTF-8 only", one_line(path), "rename it")
     state, owner = state_of(path), identifier(path)
     with app_files(path) as files:
-        found = groups(_desktop_entry(files))
+        found = groups(desktop_entry_of(files))
         if wants_no_menu(found) and not asked:
             raise NoMenu("does not want to be in menus", one_line(path))
         fallback = os.path.basename(path).removesuffix(".AppImage")
@@ -139,7 +139,7 @@ def refresh(*, types: bool = True) -> None:
         os.utime(theme)  # by which desktops notice
 
 
-def _desktop_entry(files: Opened) -> bytes:
+def desktop_entry_of(files: Opened) -> bytes:
     """The first desktop entry at the tree's top, as every AppImage has one; nothing where there is none."""
     for name in sorted(files.root.children):
         node = find(files.root, name) if name.endswith(b".desktop") else None
@@ -150,7 +150,7 @@ def _desktop_entry(files: Opened) -> bytes:
 
 def app_icons(files: Opened) -> list[Icon]:
     """The icons of the app itself, as its entry calls them."""
-    return icons(files.root, files.read, icon_name(groups(_desktop_entry(files)).get(GROUP, {}).get("Icon", "")))
+    return icons(files.root, files.read, icon_name(groups(desktop_entry_of(files)).get(GROUP, {}).get("Icon", "")))
 
 
 def _icons(files: Opened, found: dict[str, dict[str, str]], owner: str) -> tuple[dict[str, bytes], dict[str, str]]:
