@@ -12,6 +12,7 @@
 #include "foreign/tell.h"
 #include "start/options.h"
 #include "start/request.h"
+#include "slices/slices.h"
 #include "start/start.h"
 
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 
 #define KEEPS_ARGV0 1ul /* AT_FLAGS_PRESERVE_ARGV0, linux/binfmts.h */
 
-static const char *const python_commands[] = {"pack", "info", "extract", "cache", "doctor", "bench", "help"};
+static const char *const python_commands[] = {"pack", "info", "extract", "cache", "libc", "doctor", "bench", "help"};
 
 static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
 {
@@ -119,8 +120,8 @@ static bool for_python(const char *word)
 
 int main(int argc, char **argv)
 {
-	struct request request = {REQUEST_OPENS,     .foreign = foreign_load, .tell = tell,
-				  .same = same_tree, .judge = judge_apprun,   .verb = "run"};
+	struct request request = {REQUEST_OPENS,         .foreign = foreign_load, .tell = tell,        .same = same_tree,
+				  .judge = judge_apprun, .verb = "run",           .slice = slices_use, .hold = slices_hold};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {

@@ -12,7 +12,7 @@ static const uint8_t *plain(struct files *files, uint32_t number)
 			return files->kept[i].plain;
 	const struct frame *frame = &files->index->frames[number];
 	uint8_t *bytes = malloc(frame->plain);
-	if (!bytes || codec_read(&files->codec, files->fd, 0, frame, bytes, &ignored) < 0) {
+	if (!bytes || codec_read(&files->codec, files->fd, files->base, frame, bytes, &ignored) < 0) {
 		free(bytes);
 		return NULL;
 	}

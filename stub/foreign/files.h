@@ -13,6 +13,7 @@ enum { FILES_KEPT = 4 };
 
 struct files {
 	int fd;
+	uint64_t base; /* where frame offsets count from */
 	const struct index *index;
 	struct codec_state codec;
 	/* The frames that were decoded last: what is looked at lies close together. */

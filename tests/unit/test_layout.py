@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tmprun"
 
 # From the ground up: a folder uses itself, what stands before it, and the package's own modules that are the ground.
 FLOORS = (
-    "index", "elf", "engine", "host", "desktop", "images", "bundle", "store", "start", "pack", "report", "cli"
+    "index", "elf", "engine", "host", "desktop", "images", "bundle", "store", "start", "pack", "libc", "report", "cli"
 )  # fmt: skip
 GROUND = {"__init__", "clock", "errors", "human", "missing"}
 # Where the process begins.

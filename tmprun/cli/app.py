@@ -23,7 +23,7 @@ FAILED = 127
 
 # In the order in which people need them. Each is defined in the module of its name, which is loaded when it is asked
 # for: all together they take three times as long to load as one.
-COMMANDS = ("run", "pack", "info", "extract", "cache", "doctor", "bench", "help")
+COMMANDS = ("run", "pack", "info", "extract", "cache", "libc", "doctor", "bench", "help")
 # What stands behind APP is the app's, also when it looks like an option.
 ARGUMENTS_OF_THE_APP = ("run", "bench")
 
