@@ -70,7 +70,7 @@ class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
         """With the pinned sources and the help pages in it, building from an sdist needs neither an index nor typer."""
         for source in self.engine.fetch():
             build_data["force_include"][str(source.file)] = str(source.file.relative_to(self.engine.ROOT))
-        build_data["force_include"][str(self.engine.help_pages())] = "stub/help.bin"
+        build_data["force_include"][str(self.engine.shipped())] = "stub/made"
 
     def _add_engine(self, build_data: dict[str, Any]) -> None:
         """The stubs become package data; the front door is the script `tmprun`, and is nowhere else in the wheel.
@@ -82,6 +82,8 @@ class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
             if program.name == "stub":
                 build_data["artifacts"].append(f"/{program.relative_to(self.engine.ROOT)}")
         build_data["shared_scripts"][f"tmprun/engine/{machine}/tmprun"] = "tmprun"
+        for file in self.engine.share():
+            build_data["shared_data"][str(file)] = str(file.relative_to(self.engine.shipped()))
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-manylinux_2_17_{machine}.manylinux2014_{machine}.musllinux_1_1_{machine}"
 

@@ -168,7 +168,7 @@ def build_requires(machines: Iterable[str]) -> list[str]:
     needs = []
     if not all(map(_intact, pinned())):
         needs.append("pip")
-    if not (ROOT / "stub" / "help.bin").exists():
+    if not (ROOT / "stub" / "made").exists():
         needs += _dependencies()
     if any(_own_compiler(machine) is None for machine in machines):
         needs.append(ZIG_REQUIREMENT)
@@ -229,17 +229,17 @@ def _unpack(source: Source) -> Path:
     return source.folder
 
 
-# The help pages: the front door prints what the command line in Python would.
+# What the command line's declarations become: help pages, which the front door prints without Python, completions ...
 
 
-def help_pages() -> Path:
-    """Make the help pages of the command line's declarations; an sdist brings them. BuildError when neither can be."""
-    carried, made = ROOT / "stub" / "help.bin", BUILD / "help.bin"
-    BUILD.mkdir(exist_ok=True)
+def shipped() -> Path:
+    """Make the folder with help.bin and share/; an sdist brings it. BuildError when it cannot be made."""
+    carried, made = ROOT / "stub" / "made", BUILD / "made"
+    made.mkdir(parents=True, exist_ok=True)
     if carried.exists():
-        made.write_bytes(carried.read_bytes())
+        shutil.copytree(carried, made, dirs_exist_ok=True)
         return made
-    command = [sys.executable, "-m", "tmprun.cli.help_pages"]
+    command = [sys.executable, "-m", "tmprun.cli.shipped", str(made)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -247,8 +247,12 @@ def help_pages() -> Path:
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise BuildError(f"the help pages cannot be made: {reason}; install what pyproject.toml names as dependencies")
-    made.write_bytes(done.stdout)
     return made
+
+
+def share() -> list[Path]:
+    """The files of an installation's share/, below the folder that `shipped` makes."""
+    return sorted(path for path in (shipped() / "share").rglob("*") if path.is_file())
 
 
 def _dependencies() -> list[str]:
@@ -331,7 +335,7 @@ def _units() -> dict[str, list[Unit]]:
         headers.update(header.read_bytes())
     include = [f"-isystem{folder.relative_to(ROOT)}" for folder in folders.values()]
     own = [*OWN_FLAGS, "-Istub", *include, f'-DTMPRUN_VERSION="{_version()}"']
-    help_pages()
+    shipped()
     units = {
         program: [Unit(file, own, headers.hexdigest() + _embedded(file)) for file in files]
         for program, files in _own_sources().items()

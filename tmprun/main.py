@@ -8,15 +8,8 @@ from tmprun.engine import programs
 
 
 def main(door: str = "") -> int:
-    """Do what this process's arguments ask for; returns the exit status. `door`: the front door that started us.
-
-    A first start of an image (`@import`) must not wait for the command line's libraries to load.
-    """
+    """Do what this process's arguments ask for; returns the exit status. `door`: the front door that started us."""
     programs.started_by = door
-    if sys.argv[1:2] == ["@import"]:
-        from tmprun.start import importer
-
-        importer.main(sys.argv[2:])
     try:
         from tmprun.cli import app
     except ImportError as error:

@@ -13,7 +13,6 @@ from tmprun.errors import TmprunError
 DISTRIBUTIONS = {"elftools": "pyelftools"}
 # What `pip install tmprun` alone does not bring, and the extra that does.
 EXTRAS = {
-    "lz4": "codecs", "lzallright": "codecs",
     "matplotlib": "bench", "numpy": "bench", "scipy": "bench",
 }  # fmt: skip
 

@@ -22,8 +22,6 @@
 
 #define KEEPS_ARGV0 1ul /* AT_FLAGS_PRESERVE_ARGV0, linux/binfmts.h */
 
-static const char *const python_commands[] = {"pack", "info", "extract", "cache", "libc", "doctor", "bench", "help"};
-
 static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
 {
 	request->path = argv[at];
@@ -81,7 +79,8 @@ static int say(const char *text)
 
 static int nothing_to_do(void)
 {
-	const char *page = help_page(NULL, 0);
+	char *alone[] = {"-"};
+	const char *page = help_page(alone, 1);
 	ssize_t put = write(STDERR_FILENO, page, strlen(page));
 	(void)put; /* the exit status says it as well */
 	return EXIT_FAILED;
@@ -108,14 +107,21 @@ static int run_executed(struct request *request, int argc, char **argv)
 	return with_image(request, argv, argc, 1, start);
 }
 
-static bool for_python(const char *word)
+/* What has a help page is a command. */
+static bool for_python(char *word)
 {
-	if (word[0] == '-')
-		return true;
-	for (size_t i = 0; i < COUNT(python_commands); i++)
-		if (strcmp(word, python_commands[i]) == 0)
-			return true;
-	return false;
+	return word[0] == '-' || help_page(&word, 1);
+}
+
+/* A word that is no command is an app; when there is no such file, it may be a command that was mistyped. */
+static int run_app(struct request *request, int argc, char **argv)
+{
+	const char *meant = strchr(argv[1], '/') || access(argv[1], F_OK) == 0 ? NULL : help_nearest(argv[1]);
+	if (!meant)
+		return with_image(request, argv, argc, 1, start);
+	struct fault fault = {0};
+	FAILED(&fault, argv[1], ": no such file, and no such command; did you mean ", meant, "?");
+	return fault_report(&fault);
 }
 
 int main(int argc, char **argv)
@@ -142,5 +148,5 @@ int main(int argc, char **argv)
 	const struct verb *verb = argv[1][0] == '@' ? verb_find(argv[1] + 1) : NULL;
 	if (verb)
 		return engine(&request, verb, argc, argv);
-	return for_python(argv[1]) ? command_line(argv) : with_image(&request, argv, argc, 1, start);
+	return for_python(argv[1]) ? command_line(argv) : run_app(&request, argc, argv);
 }

@@ -6,7 +6,7 @@
 	.global help_pages, help_pages_end
 	.hidden help_pages, help_pages_end
 help_pages:
-	.incbin "build/help.bin"
+	.incbin "build/made/help.bin"
 help_pages_end:
 	.byte 0
 	.section .note.GNU-stack,"",%progbits

@@ -37,6 +37,46 @@ static bool asks(const char *word)
 	return word && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
 }
 
+/* How many letters have to be changed, added, left out or swapped with the next to make one word of the other; 99 for long ones. */
+static int distance(const char *one, const char *other)
+{
+	enum { LONGEST = 15 };
+	int cost[LONGEST + 1][LONGEST + 1];
+	int rows = (int)strnlen(one, LONGEST + 1), columns = (int)strnlen(other, LONGEST + 1);
+	if (rows > LONGEST || columns > LONGEST)
+		return 99;
+	for (int i = 0; i <= rows; i++)
+		for (int j = 0; j <= columns; j++) {
+			if (i == 0 || j == 0) {
+				cost[i][j] = i + j;
+				continue;
+			}
+			int best = cost[i - 1][j - 1] + (one[i - 1] != other[j - 1]);
+			best = best < cost[i - 1][j] + 1 ? best : cost[i - 1][j] + 1;
+			best = best < cost[i][j - 1] + 1 ? best : cost[i][j - 1] + 1;
+			if (i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] && cost[i - 2][j - 2] + 1 < best)
+				best = cost[i - 2][j - 2] + 1;
+			cost[i][j] = best;
+		}
+	return cost[rows][columns];
+}
+
+const char *help_nearest(const char *word)
+{
+	const char *found = NULL;
+	int best = strlen(word) < 4 ? 2 : 3; /* what is as far away as that is another word */
+	for (const char *name = help_pages; name < help_pages_end;) {
+		int far = *name && *name != '-' && !strchr(name, ' ') ? distance(word, name) : 99;
+		if (far < best) {
+			best = far;
+			found = name;
+		}
+		name += strlen(name) + 1;
+		name += strlen(name) + 1;
+	}
+	return found;
+}
+
 const char *help_answer(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)

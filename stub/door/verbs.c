@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "door/judge.h"
+#include "door/serve.h"
 #include "door/verify.h"
 #include "foreign/read.h"
 #include "start/extract.h"
@@ -102,6 +103,7 @@ static int verb_roots(struct request *request)
 static const struct verb verbs[] = {
 	{"run", start, false},
 	{"index", verb_index, false},
+	{"read", serve, false},
 	{"build", verb_build, false},
 	{"extract", verb_extract, false},
 	{"verify", verb_verify, false},

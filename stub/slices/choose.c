@@ -75,11 +75,11 @@ uint64_t places_changed(const struct places *places)
 	return newest;
 }
 
-/* "glibc 2.36" */
-static void version_text(uint32_t version, char out[32])
+const char *glibc_text(uint32_t version, char out[GLIBC_TEXT])
 {
 	char major[24], minor[24];
-	join(out, 32, "glibc ", decimal(major, version >> 16), ".", decimal(minor, version & 0xffff), (char *)NULL);
+	join(out, GLIBC_TEXT, "glibc ", decimal(major, version >> 16), ".", decimal(minor, version & 0xffff), (char *)NULL);
+	return out;
 }
 
 static bool is_trusted(int fd, struct fault *reason)
@@ -95,7 +95,7 @@ static bool is_trusted(int fd, struct fault *reason)
 static uint32_t look_at(const char *path, uint32_t need, struct fault *reason)
 {
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
-	char here[32], wanted[32];
+	char here[GLIBC_TEXT], wanted[GLIBC_TEXT];
 	if (image_open(&image, path, reason) < 0 || !is_trusted(image.fd, reason))
 		return 0;
 	int bundle = image_load_bundle(&image, reason);
@@ -110,9 +110,7 @@ static uint32_t look_at(const char *path, uint32_t need, struct fault *reason)
 	}
 	if (loader->need >= need)
 		return loader->need;
-	version_text(loader->need, here);
-	version_text(need, wanted);
-	BAD_IMAGE(reason, "has ", here, ", and ", wanted, " is needed");
+	BAD_IMAGE(reason, "has ", glibc_text(loader->need, here), ", and ", glibc_text(need, wanted), " is needed");
 	return 0;
 }
 

@@ -24,6 +24,10 @@ bool places_have_any(const struct places *places);
 uint64_t places_changed(const struct places *places);
 uint64_t nanoseconds(const struct timespec *time);
 
+/* "glibc 2.36" of major << 16 | minor; returns `out`. */
+enum { GLIBC_TEXT = 64 };
+const char *glibc_text(uint32_t version, char out[GLIBC_TEXT]);
+
 /* The one to try: of this machine and with at least that version of glibc, the newest that is not among those `tried`, paths up to a
  * NULL. False when there is none; then `why` says what is there instead, or is "". */
 bool choose_slice(const struct places *places, uint32_t need, char *const *tried, char path[PATH_MAX], char why[WHY_ROOM]);

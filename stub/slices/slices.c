@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "foreign/find.h"
 #include "slices/choose.h"
 #include "slices/derive.h"
 #include "slices/own.h"
@@ -22,14 +23,6 @@
 
 /* Behind the numbers of the app's own lease and tie (start/launch.h). */
 enum { LEASE_OF_SLICE_FD = 62 };
-
-static char why_none[WHY_ROOM];
-static bool lacked;
-
-const char *slices_why(void)
-{
-	return lacked ? why_none : NULL;
-}
 
 /* The app inherits a slice's lease as it does its own: as long as it lives, nobody takes the slice's tree. */
 static bool pass_on_lease(struct entry *entry)
@@ -154,21 +147,52 @@ static uint32_t needed(const struct programs *programs)
 	return need;
 }
 
+/* Whether the kernel could not start the image itself here: its AppRun is one of the programs, and there is no loader at all. */
+static bool is_hopeless(const struct request *request, const struct index *index, const struct programs *programs)
+{
+	uint32_t apprun = find_from(index, 0, "AppRun", strlen("AppRun"));
+	if (strcmp(request->verb, "run") != 0 || access(GLIBC_LOADER, F_OK) == 0)
+		return false;
+	for (uint32_t i = 0; i < programs->count; i++)
+		if (programs->fixups[i].node == apprun)
+			return true;
+	return false;
+}
+
+/* No slice will do. When it is not AppRun that lacks a C library, the image starts all the same, since it may not need that program;
+ * but it is said what will fail, and why: of a program without its loader a shell says that it is not there. */
+static int do_without(const struct request *request, const struct image *image, const struct programs *programs, const char *why,
+		      struct fault *fault)
+{
+	char program[MAX_PATH + 1], version[GLIBC_TEXT];
+	struct fault said = {0};
+	bool hopeless = is_hopeless(request, &image->index, programs);
+	index_path(&image->index, programs->fixups[0].node, program);
+	fault_set(&said, FAULT_IMAGE, EXIT_FAILED, hopeless ? "AppRun" : program, " needs ", glibc_text(needed(programs), version),
+		  access(GLIBC_LOADER, F_OK) < 0 ? ", which this machine lacks" : ", and this machine has an older one",
+		  *why ? "; no slice will do (" : "", why, *why ? ")" : "", "; " SLICES_REMEDY, (char *)NULL);
+	if (hopeless)
+		*fault = said;
+	else
+		request_report(request, &said);
+	return hopeless ? -1 : 0;
+}
+
 /* The newest slice that will do; when it turns out to be damaged, the next one. */
-static void find(const struct request *request, struct image *image, const struct programs *programs, const struct places *places)
+static int find(const struct request *request, struct image *image, const struct programs *programs, const struct places *places,
+		struct fault *fault)
 {
 	char paths[TRIED_MAX][PATH_MAX], *tried[TRIED_MAX + 1] = {NULL};
-	lacked = true;
-	for (unsigned i = 0; i < TRIED_MAX && choose_slice(places, needed(programs), tried, paths[i], why_none); i++) {
+	char why[WHY_ROOM] = "";
+	for (unsigned i = 0; i < TRIED_MAX && choose_slice(places, needed(programs), tried, paths[i], why); i++) {
 		struct fault reason = {0};
-		if (use(request, image, programs, paths[i], &reason) == 0) {
-			lacked = false;
-			return;
-		}
-		join(why_none, sizeof why_none, paths[i], ": ", reason.text, (char *)NULL);
-		debug_log(why_none, (char *)NULL);
+		if (use(request, image, programs, paths[i], &reason) == 0)
+			return 0;
+		join(why, sizeof why, paths[i], ": ", reason.text, (char *)NULL);
+		debug_log(why, (char *)NULL);
 		tried[i] = paths[i];
 	}
+	return do_without(request, image, programs, why, fault);
 }
 
 static int look_for(const struct request *request, struct image *image, const struct places *places, struct fault *fault)
@@ -179,9 +203,7 @@ static int look_for(const struct request *request, struct image *image, const st
 	if (programs_find(&files, &programs, fault) < 0)
 		return -1;
 	struct fault ignored = {0};
-	if (programs.count && !is_here(image, &programs, &ignored))
-		find(request, image, &programs, places);
-	return 0;
+	return !programs.count || is_here(image, &programs, &ignored) ? 0 : find(request, image, &programs, places, fault);
 }
 
 int slices_use(const struct request *request, struct image *image, struct fault *fault)

@@ -8,6 +8,9 @@
 #include "image/image.h"
 #include "start/request.h"
 
+/* What to type, on both sides, where an app of glibc lacks it. (tmprun/report/runs_here.py says the same.) */
+#define SLICES_REMEDY "on a machine with glibc: tmprun libc make -o glibc.slice; then here: tmprun libc add glibc.slice"
+
 /* struct request's `slice` and `hold`. */
 int slices_use(const struct request *request, struct image *image, struct fault *fault);
 bool slices_hold(const struct request *request, const struct image *image, const char *tree);
@@ -15,8 +18,5 @@ bool slices_hold(const struct request *request, const struct image *image, const
 /* What a slice changed, or changes, about the tree at that path, which belongs to the image: NULL for nothing, and with a fault when
  * that cannot be told. */
 struct sliced *slices_recall(const struct image *image, const char *tree, struct fault *fault);
-
-/* Why this start has no slice, though programs need one: "" when none is there. NULL: they do not. */
-const char *slices_why(void);
 
 #endif

@@ -1,4 +1,4 @@
-"""What the engine's own reader says of an image, beside what Python's does: the same table, or the same refusal."""
+"""What the engine says of an image that is no bundle: its index, or why it refuses it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import os
 import subprocess
 from pathlib import Path
 
+from kit.foreign_images import plain_frames, reader
 from kit.harness import engine
-from tmprun.errors import TmprunError
-from tmprun.start.importer import compile_image
+from tmprun.elf.interpreter_plan import LOADERS, plan
+from tmprun.errors import BadImage
+from tmprun.index.decode import decode
+from tmprun.index.encode import encode
+from tmprun.index.impatient import is_impatient
+from tmprun.index.nodes import Index
 
 # What squashfs' codecs are called by mksquashfs: those that the engine reads by itself.
 CODECS = ("gzip", "zstd", "xz", "lz4", "lzo")
@@ -28,9 +33,35 @@ def engine_says(image: Path, door: Path | None = None) -> bytes | str:
     return said.removeprefix(begins).rstrip("\n")
 
 
-def python_says(image: Path) -> bytes | str:
-    """The same of Python's reader."""
-    try:
-        return compile_image(os.fspath(image)).table
-    except TmprunError as error:
-        return str(error).removeprefix(f"{image}: ")
+def table_of(image: Path, door: Path | None = None) -> bytes:
+    """The index of an image; BadImage, as the engine words it, when it refuses it."""
+    said = engine_says(image, door)
+    if isinstance(said, str):
+        raise BadImage(said)
+    return said
+
+
+def index_of(image: Path, door: Path | None = None) -> Index:
+    """The index, held to every rule of the format, and to what Python thinks of the files in it: what would help them
+    on a machine without a loader, and who opens files without waiting."""
+    table = table_of(image, door)
+    index = decode(table)
+    assert index.foreign
+    assert index.image_size == os.stat(image).st_size
+    assert table == _as_python_has_it(image, table)
+    return index
+
+
+def _as_python_has_it(image: Path, table: bytes) -> bytes:
+    index = decode(table)
+    root = index.nodes[0]
+    part = reader(plain_frames(image, index))
+    loader = any(node.name in LOADERS for node in index.nodes)
+    return encode(
+        root,
+        index.frames,
+        fixups=plan(root, part).fixups if loader else (),
+        image_size=index.image_size,
+        image_sha256=index.image_sha256,
+        at_once=is_impatient(root, part),
+    )

@@ -195,17 +195,33 @@ def _plain(fd: int, index: Index, number: int) -> bytes:
 
 def tree_of(image: Path, index: Index) -> dict[bytes, Entry]:
     """The tree that `index` describes, its frames taken from `image`, as `trees.snapshot` would find it on a disk."""
+    part = reader(plain_frames(image, index))
+    return tree_with(index, lambda node: part(node, 0, node.size))
+
+
+def plain_frames(image: Path, index: Index) -> list[bytes]:
+    """All frames of an image, decoded."""
     fd = os.open(image, os.O_RDONLY)
     try:
-        frames = [_plain(fd, index, number) for number in range(len(index.frames))]
+        return [_plain(fd, index, number) for number in range(len(index.frames))]
     finally:
         os.close(fd)
 
-    def content(node: Node) -> bytes:
-        runs = node.segments
-        return b"".join(bytes(size) if at == HOLE else frames[at][offset : offset + size] for at, offset, size in runs)
 
-    return tree_with(index, content)
+def reader(frames: list[bytes]) -> Callable[[Node, int, int], bytes]:
+    """Reads up to so many bytes of a file from an offset on, out of decoded frames."""
+
+    def part(node: Node, offset: int, length: int) -> bytes:
+        found, at = [], 0
+        for frame, inner, size in node.segments:
+            begin, end = max(offset, at), min(offset + length, at + size)
+            if begin < end:
+                hole = frame == HOLE
+                found.append(bytes(end - begin) if hole else frames[frame][inner + begin - at : inner + end - at])
+            at += size
+        return b"".join(found)
+
+    return part
 
 
 def tree_with(index: Index, content: Callable[[Node], bytes]) -> dict[bytes, Entry]:

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tmprun.images.formats import FORMATS
 from tmprun.index import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 HOW_TO = (ROOT / "docs" / "architecture.md").read_text()
 # They give options to the engine, for one purpose each.
-GIVERS = {"stub/foreign/python.c", "tmprun/start/ask_engine.py", "tmprun/pack/trace.py"}
+GIVERS = {"stub/foreign/python.c", "tmprun/start/ask_engine.py", "tmprun/images/opened.py", "tmprun/pack/trace.py"}
 # What `--help` shows, and what people ask for there, is declared as typer wants it.
 PAGES = re.compile("tmprun/cli/")
 
@@ -53,10 +52,6 @@ def test_a_flag(option: str, field: str) -> None:
     """Its row, and the field that it sets. (What the field does is the reader's.)"""
     named = {path for path in naming(f'"{option}"') - GIVERS if not PAGES.match(path)}
     declared = {path for path in naming(rf"\b{field};") if path.endswith("request.h")}
-    if option == "--signals":
-        named -= {"tmprun/start/importer.py"}  # its value is Python's own: what CPython changes at its start
-    if option in ("--image-fd", "--index-fd", "--read-as", "--again"):
-        named -= {"tmprun/start/importer.py"}  # what the importer has found out
     assert named | declared == {"stub/start/options.c", "stub/start/request.h"}
     assert len(named | declared) <= permitted("A flag of `run`")
 
@@ -72,11 +67,6 @@ def test_a_variable(symbol: str, name: str) -> None:
     assert len(python) <= permitted("An environment variable that Python reads")
 
 
-@pytest.mark.parametrize("magic", [each.magic.decode() for each in FORMATS])
-def test_a_format(magic: str) -> None:
-    assert 1 <= len(naming(rf'b"{magic}"')) <= permitted("An image format")
-
-
 @pytest.mark.parametrize("codec", [name for name in ENGINE_CODECS if name != "CODEC_STORED"])
 def test_a_codec_of_the_engine(codec: str) -> None:
     """Its number, and the table or, for one that bundles do not use, where it is added; then Python's number for it."""
@@ -86,12 +76,10 @@ def test_a_codec_of_the_engine(codec: str) -> None:
     # Bundles are written with one of them, and `info` calls it by its name.
     assert python - {"tmprun/bundle/write.py", "tmprun/report/info.py"} == {
         "tmprun/index/rules.py",
-        "tmprun/images/codecs.py",
+        "tmprun/images/opened.py",
     }
 
 
 def test_a_codec_of_squashfs() -> None:
     """One table has the numbers of both; nobody else knows squashfs' own."""
-    assert naming(r"\(6, CODEC_ZSTD, _zstd\)") == {"tmprun/images/codecs.py"}
-    assert permitted("A codec of squashfs") == 1
-    assert naming(r"\b_lz4\b|\b_lzo\b") == {"tmprun/images/codecs.py"}
+    assert naming(r"\{6, CODEC_ZSTD,") == {"stub/squashfs/superblock.c"}

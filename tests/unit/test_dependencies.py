@@ -63,14 +63,14 @@ def imported(*tops: str) -> set[str]:
 
 def test_all_that_is_imported_is_asked_for() -> None:
     run, bench, test = {*split(RUNNING)}, {*split(EXTRAS["bench"])}, {*split(EXTRAS["test"])}
-    assert imported("tmprun") <= run | {*split(EXTRAS["codecs"])}
+    assert imported("tmprun") <= run
     assert imported("bench") <= run | bench
     assert imported("hatch_build.py", "stub/build.py", "stub/foreign") <= {*split(BUILDING)}
     assert imported("tests", "stub/fuzz") <= run | test
 
 
 def test_all_that_is_asked_for_is_used() -> None:
-    assert {*split(RUNNING), *split(EXTRAS["codecs"])} == imported("tmprun")
+    assert {*split(RUNNING)} == imported("tmprun")
     assert {*split(EXTRAS["bench"])} <= imported("bench")
     everything = {*split(RUNNING), *split(BUILDING), *(name for extra in EXTRAS.values() for name in split(extra))}
     assert everything - imported("tmprun", "bench", "tests", "hatch_build.py") == {*USED}
@@ -100,7 +100,7 @@ def test_the_page_names_all_of_them_and_their_ranges() -> None:
         title: {name.lower(): wanted for name, wanted in re.findall(r"^\| ([\w-]+) \| ([<>=][^ |]+) \|", text, re.M)}
         for title, text in sections.items()
     }
-    running = [*RUNNING, *EXTRAS["codecs"], *EXTRAS["libc"]]
+    running = [*RUNNING, *EXTRAS["libc"]]
     assert rows["At run time"] == split(running)
     assert rows["To measure"] == split(EXTRAS["bench"])
     assert rows["To build"].items() >= split(BUILDING).items()
@@ -115,5 +115,5 @@ def test_the_page_names_all_of_them_and_their_ranges() -> None:
 def test_what_brings_a_missing_package() -> None:
     """All that is imported and not always there has an extra that brings it."""
     extras = {NAMES.get(module, module): extra for module, extra in missing.EXTRAS.items()}
-    assert extras == {name: extra for extra in ("codecs", "bench") for name in split(EXTRAS[extra])}
+    assert extras == dict.fromkeys(split(EXTRAS["bench"]), "bench")
     assert {*missing.DISTRIBUTIONS.values()} <= {*split(RUNNING)}

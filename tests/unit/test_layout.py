@@ -33,20 +33,6 @@ BENCH_FLOORS = ("programs", "corpora", "measure", "subjects", "report", "picture
 BENCH_GROUND = {"__init__", "errors", "extras", "places"}
 BENCH_ROOF = {"command", "__main__"}
 
-SLOW = {
-    "argparse",
-    "dataclasses",
-    "inspect",
-    "json",
-    "logging",
-    "pathlib",
-    "re",
-    "subprocess",
-    "tempfile",
-    "typer",
-    "typing",
-}
-
 
 def modules(package: Path = PACKAGE) -> dict[str, Path]:
     """Every module of a package, by its name below it."""
@@ -176,14 +162,6 @@ def test_the_engine_is_found() -> None:
     for machine in programs.MACHINES:
         assert Path(programs.door(machine)).name == "tmprun"
         assert programs.stub_for(machine).startswith(b"\x7fELF")
-
-
-def test_the_importer_loads_nothing_slow() -> None:
-    """A first start waits for these imports."""
-    code = "import sys; before = set(sys.modules); import tmprun.start.importer; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(ROOT)!r}); {code}"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    assert not SLOW & set(done.stdout.split())
 
 
 def files() -> Iterator[Path]:

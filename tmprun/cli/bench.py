@@ -81,7 +81,14 @@ def bench(
         bool, typer.Option("--strict", help="Exit status 1 also when a case's own limit is missed.")
     ] = False,
 ) -> None:
-    """Measure an app, or the suite, run in every way there is: mounted, extracted, by tmprun."""
+    """Measure an app, run in every way there is.
+
+    Mounted, extracted, by tmprun; or cases of the suite, in the same ways.
+
+    Examples:
+        tmprun bench app.AppImage --version
+        tmprun bench --ci --fail-if 'warm_start>1.10' --baseline before.json
+    """
     if not (image or case or listing or make or ci or earlier):
         wanted = "give APP, --case, --ci, --list, --make or --from"
         raise TmprunError(f"nothing to measure: {wanted}", remedy="see tmprun --help")

@@ -22,7 +22,13 @@ from tmprun.store.prune import prune as prune_stores
 DAMAGED = 1
 SHORT = 12  # so much of a key tells it from the others
 
-cache = typer.Typer(help="Show and tidy what is unpacked.", rich_markup_mode=None)
+ABOUT = """Show and tidy what is unpacked.
+
+Examples:
+    tmprun cache list
+    tmprun cache prune --max-size 2G
+"""
+cache = typer.Typer(help=ABOUT, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Alone = Annotated[bool, typer.Option("--alone", help="In a container: nobody outside it uses these stores.")]
@@ -37,7 +43,11 @@ def start(context: typer.Context) -> None:
 
 @cache.command("list")
 def list_command(as_json: Json = False) -> None:
-    """List the unpacked images, and what is remembered about others."""
+    """List what is unpacked, and what is remembered.
+
+    Examples:
+        tmprun cache list --json
+    """
     view, now = usage.look(), time.time()
     entries = store.entries(roots())
     images = store.known_images(layout.cache())
@@ -59,8 +69,14 @@ def list_command(as_json: Json = False) -> None:
 
 
 @cache.command()
-def path(image: Annotated[str, typer.Argument(metavar="APP")], as_json: Json = False) -> None:
-    """Print where an image is unpacked; unpack it if need be."""
+def path(
+    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")], as_json: Json = False
+) -> None:
+    """Print where an app is unpacked; unpack it if need be.
+
+    Examples:
+        ls "$(tmprun cache path app.AppImage)"
+    """
     found = build(image)
     if as_json:
         say_json({"path": os.fsdecode(found)})
@@ -78,10 +94,13 @@ def prune(
     alone: Alone = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what was not used for the longest time, and what killed processes left.
+    """Remove what was not used for the longest time.
 
     Without options: until all together take no more than 10 GB, those in memory no more than a quarter of it, and those
-    of one store no more than half of its file system. What is in use stays.
+    of one store no more than half of its file system. What is in use stays; what killed processes left goes.
+
+    Examples:
+        tmprun cache prune --older-than 30d --dry-run
     """
     size = parse_size(max_size) if max_size else DEFAULT_SIZE
     age = parse_age(older_than) if older_than else None
@@ -93,7 +112,11 @@ def prune(
 
 @cache.command()
 def clear(alone: Alone = False, as_json: Json = False) -> None:
-    """Remove everything that is not in use."""
+    """Remove everything that is not in use.
+
+    Examples:
+        tmprun cache clear
+    """
     _tell(prune_stores(roots(), Limits(0, 0, alone=alone)), as_json=as_json, dry_run=False)
 
 
@@ -105,7 +128,11 @@ def verify(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare what is unpacked, byte for byte, with the images it came from."""
+    """Compare what is unpacked, byte for byte, with its images.
+
+    Examples:
+        tmprun cache verify --repair
+    """
     findings = [*audit(roots(), image, repair=repair)]
     if as_json:
         say_json([_finding_facts(found) for found in findings])

@@ -13,7 +13,7 @@ from tmprun.start import ask_engine as verbs
 
 
 def extract(
-    image: Annotated[str, typer.Argument(metavar="APP")],
+    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")],
     patterns: Annotated[
         list[str] | None, typer.Argument(metavar="PATTERN", help="Only what matches, as 'usr/share/*'.")
     ] = None,
@@ -25,7 +25,12 @@ def extract(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Extract an image's files into a directory, and print their paths."""
+    """Extract an app's files into a directory, and print their paths.
+
+    Examples:
+        tmprun extract app.AppImage -C app.AppDir
+        tmprun extract app.AppImage 'usr/share/icons/*'
+    """
     if not as_json:
         sys.stdout.flush()
         verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno(), force=force)

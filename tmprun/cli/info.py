@@ -18,10 +18,15 @@ from tmprun.store.traces import Start
 
 
 def info(
-    image: Annotated[str, typer.Argument(metavar="APP")],
+    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what an image is and what is in it, without running it."""
+    """Tell what an app is and what is in it, without running it.
+
+    Examples:
+        tmprun info app.AppImage
+        tmprun info --json app.AppImage
+    """
     found = looking.look(image)
     entry = store.locate(roots(), found.key) if found.key else None
     cached = entry.path if entry else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -15,7 +16,16 @@ from tmprun.libc.make import make as make_slice
 from tmprun.libc.sets import SETS
 from tmprun.pack.pack import DEFAULT_LEVEL
 
-libc = typer.Typer(help="Bring a C library to machines that lack it: slices.", rich_markup_mode=None)
+ABOUT = """Bring glibc to machines that lack it.
+
+A slice is one file with a C library and what apps take for granted. It is made on a machine with glibc and added on the
+machine that has none, or one that is too old; apps of others then start there unchanged.
+
+Examples:
+    tmprun libc make -o glibc.slice
+    tmprun libc add glibc.slice
+"""
+libc = typer.Typer(help=ABOUT, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Everybody = Annotated[bool, typer.Option("--system", help=f"For all users: {shelf.SYSTEM}.")]
@@ -41,7 +51,12 @@ def make(
     level: Annotated[int, typer.Option(metavar="N", help="zstd's level, 1 (fast) to 22 (small).")] = DEFAULT_LEVEL,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.")] = False,
 ) -> None:
-    """Make a slice of this machine's C library and what apps take for granted."""
+    """Make a slice of this machine's C library.
+
+    Examples:
+        tmprun libc make -o glibc.slice
+        tmprun libc make -o desktop.slice --set desktop --add libpcre2-8.so.0
+    """
     with progress_bar(quiet) as progress:
         made = make_slice(output, add=add or (), sets=sets or (), debs=debs, level=level, progress=progress)
     if quiet:
@@ -53,17 +68,24 @@ def make(
 
 @libc.command()
 def add(file: Annotated[str, typer.Argument(metavar="SLICE")], everybody: Everybody = False) -> None:
-    """Put a slice where starts look for one."""
+    """Put a slice where starts look for one.
+
+    Examples:
+        tmprun libc add glibc.slice
+    """
     say([f"{one_line(str(shelf.add(file, everybody=everybody)))}: apps that lack a C library are started with it"])
 
 
 @libc.command("list")
 def list_command(as_json: Json = False) -> None:
-    """List the slices that starts find, in the order in which they are tried."""
+    """List the slices that starts find.
+
+    Examples:
+        tmprun libc list --json
+    """
     found = shelf.slices()
     if as_json:
-        say_json([{"path": each.path, "machine": each.machine, "glibc": each.glibc, "size": each.size,
-                   "trouble": each.trouble} for each in found])  # fmt: skip
+        say_json([asdict(each) for each in found])
         return
     rows = [("GLIBC", "MACHINE", "SIZE", "FILE")]
     rows += [
@@ -75,7 +97,11 @@ def list_command(as_json: Json = False) -> None:
 
 @libc.command()
 def remove(name: Annotated[str, typer.Argument(metavar="SLICE", help="Its file, or that file's name.")]) -> None:
-    """Take a slice away; apps that run with it go on."""
+    """Take a slice away; apps that run with it go on.
+
+    Examples:
+        tmprun libc remove glibc
+    """
     say([f"{one_line(str(shelf.remove(name)))}: removed"])
 
 

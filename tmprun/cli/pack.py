@@ -39,7 +39,13 @@ def pack(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.")] = False,
 ) -> None:
-    """Make a bundle, one file that runs by itself, of an AppDir."""
+    """Make a bundle of an AppDir: one file that runs by itself.
+
+    Examples:
+        tmprun pack App.AppDir -o app
+        tmprun pack --with-libc --level 22 App.AppDir -o app
+        tmprun pack --trace App.AppDir -o app -- --version
+    """
     if arguments and not trace:
         raise TmprunError("there is one AppDir to pack", one_line(arguments[0]), "for the app's arguments give --trace")
     traced = run_traced(appdir, arguments or [], threads=threads, with_libc=with_libc) if trace else Trace((), 0)

@@ -10,11 +10,21 @@ from tmprun.errors import TmprunError
 
 
 def run(
-    image: Annotated[str, typer.Argument(metavar="APP")],
+    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="The app's own.")] = None,
-    fill: Annotated[str, typer.Option(help="eager, background or demand.")] = "",
-    store: Annotated[str, typer.Option(help="Unpack below this directory and no other.")] = "",
+    fill: Annotated[
+        str,
+        typer.Option(metavar="eager|background|demand", help="What is unpacked before it starts, and what later."),
+    ] = "",
+    store: Annotated[str, typer.Option(metavar="DIR", help="Unpack below this directory and no other.")] = "",
     verify: Annotated[bool, typer.Option("--verify", help="Compare what is unpacked already with the image.")] = False,
 ) -> None:
-    """Run an application."""
+    """Run an app, with options.
+
+    The same as `tmprun APP`.
+
+    Examples:
+        tmprun run --fill eager app.AppImage
+        tmprun run --store /var/tmp/apps app.AppImage --an-option-of-the-app
+    """
     raise TmprunError("only the program tmprun itself runs applications", image, "call that and not tmprun-py")

@@ -1,8 +1,7 @@
 """Where an ELF file's tables are, and what their rows say: the only place that knows the layout of ELF headers.
 
 It looks at bytes that others have read, and believes none: whoever uses an offset or a size checks it against the
-file. Source: System V gABI, "ELF Header", "Sections", "Program Header". Imported at the first start of every foreign
-image: nothing here is slow to load.
+file. Source: System V gABI, "ELF Header", "Sections", "Program Header".
 """
 
 from __future__ import annotations

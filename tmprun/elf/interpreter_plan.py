@@ -1,14 +1,11 @@
-"""The programs of a tree whose interpreter can be changed, for machines that lack it: an index's fixups (docs/elf.md).
-
-Imported at the first start of every foreign image: nothing here is slow to load.
-"""
+"""The programs of a tree whose interpreter can be changed where it is lacking: an index's fixups (docs/elf.md)."""
 
 from __future__ import annotations
 
 from tmprun.elf.interpreter_slot import Slot, Unfit, slot_of
 from tmprun.errors import BadImage
 from tmprun.index.nodes import Fixup, Interpreter, Node, show
-from tmprun.index.rules import DIRECTORY, FILE, FIXUP_ELF, FIXUP_SCRIPT, MAX_INTERPRETER, MAX_INTERPRETERS
+from tmprun.index.rules import FILE, FIXUP_ELF, FIXUP_SCRIPT, MAX_INTERPRETER, MAX_INTERPRETERS
 from tmprun.index.walk import directories, find, joined, with_paths
 
 TYPE_CHECKING = False
@@ -45,18 +42,6 @@ class Plan:
         self.fixups: list[Fixup] = []
         self.skipped: list[str] = []
         self.interpreters: dict[bytes, Interpreter | None] = {}
-
-
-def brings_loader(root: Node) -> bool:
-    """Whether a file's name says that it is a loader: without one there is nothing to plan."""
-    waiting = [root]
-    while waiting:
-        children = waiting.pop().children
-        # Not name by name: there may be 100,000, and somebody waits.
-        if any(name in children for name in LOADERS):
-            return True
-        waiting += [node for node in children.values() if node.kind == DIRECTORY]
-    return False
 
 
 def plan(root: Node, part: Part, libc: Libc | None = None) -> Plan:

@@ -1,7 +1,6 @@
 """Where an ELF program names its interpreter, and where a longer name could stand without anything being moved.
 
-This is imported at the first start of an image that brings a loader: it reads a few hundred bytes of each program, and
-imports nothing that is slow to load.
+It reads a few hundred bytes of each program.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The machines that ELF files are for, by the names that `uname -m` prints.
-
-Imported at the first start of every foreign image: nothing here is slow to load.
-"""
+"""The machines that ELF files are for, by the names that `uname -m` prints."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import stat
 
 from tmprun.errors import BadImage, TmprunError
 from tmprun.images.identity import identity, is_fresh
-from tmprun.images.source import changed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,11 +58,6 @@ class Image:
     @property
     def size(self) -> int:
         return self.facts.st_size
-
-    def check_unchanged(self) -> None:
-        """BadImage when the file is not as it was when it was opened."""
-        if not self._is(os.fstat(self.fd)):
-            raise changed()
 
     @property
     def settled(self) -> bool:

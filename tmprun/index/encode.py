@@ -1,7 +1,6 @@
 """From a tree to an index: the table that says how to build a tree from compressed frames (docs/format.md).
 
-What `encode` makes can be given to the engine, but for what is the caller's word. Imported at the first start of every
-foreign image, as all of this package is: nothing here is slow to load.
+What `encode` makes can be given to the engine, but for what is the caller's word.
 """
 
 from __future__ import annotations

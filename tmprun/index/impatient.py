@@ -1,8 +1,7 @@
 """Images whose programs open files without waiting: those are filled before the app starts (docs/how-it-works.md).
 
 `open(O_NONBLOCK)` of a file that has no content yet fails. Wine's server opens every file so, which is why all that
-brings Windows programs counts, and so do GNU tar, `file` and `grep -r`. Imported at the first start of every foreign
-image: nothing here is slow to load.
+brings Windows programs counts, and so do GNU tar, `file` and `grep -r`.
 """
 
 from __future__ import annotations

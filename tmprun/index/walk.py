@@ -1,7 +1,4 @@
-"""Going through a tree of nodes: all of it, its programs, or one path.
-
-Imported at the first start of every foreign image: nothing here is slow to load.
-"""
+"""Going through a tree of nodes: all of it, its programs, or one path."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmprun.bundle.footer import read_footer, read_index
-from tmprun.errors import BadImage, TmprunError
+from tmprun.errors import TmprunError
 from tmprun.human import one_line
-from tmprun.index.decode import decode
+from tmprun.images.image import Image
+from tmprun.images.opened import Opened
 
 SYSTEM = "/usr/lib/tmprun/libc"
 SUFFIX = ".slice"
@@ -28,6 +28,11 @@ class Slice:
     glibc: str = ""
     size: int = 0
     trouble: str = ""
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """`glibc` as numbers."""
+        return tuple(int(part) for part in self.glibc.split(".") if part.isdigit())
 
 
 def own() -> str | None:
@@ -53,20 +58,18 @@ def _files(place: str) -> Iterator[str]:
 
 def look(path: str) -> Slice:
     """What the file says that it is."""
+    size = 0
     try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            footer = read_footer(file.fileno())
-            if footer is None:
-                return Slice(path, size=size, trouble="it is no slice, or not whole")
-            facts = json.loads(decode(read_index(file.fileno(), footer)).metadata)
+        size = os.stat(path).st_size
+        with Image(path) as image, Opened(image) as opened:
+            facts = json.loads(opened.index.metadata)
             return Slice(path, str(facts["arch"]), str(facts["slice"]["glibc"]), size)
     except OSError as error:
         return Slice(path, trouble=error.strerror or str(error))
-    except BadImage as error:
-        return Slice(path, trouble=str(error))
+    except TmprunError as error:
+        return Slice(path, size=size, trouble=f"it is no slice, or not whole: {error.what}")
     except (KeyError, TypeError, ValueError):
-        return Slice(path, trouble="it is a bundle, and no slice; tmprun libc make makes one")
+        return Slice(path, size=size, trouble="it is no slice; tmprun libc make makes one")
 
 
 def add(file: str, *, everybody: bool = False) -> Path:

@@ -8,20 +8,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tmprun.bundle.footer import Footer, read_footer, read_index
 from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
 from tmprun.desktop.entry import desktop_entry
 from tmprun.elf.header import PT_INTERP, parse
 from tmprun.elf.machines import HEAD, machine_of, runs
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
-from tmprun.errors import UnsupportedImage
+from tmprun.errors import BadImage
 from tmprun.host.packages import Package
 from tmprun.images import iso
-from tmprun.images.compile import Compiled, compile_opened, squashfs_files
-from tmprun.images.files import Files
 from tmprun.images.image import Image
-from tmprun.index.decode import decode
-from tmprun.index.nodes import Frame, Node, breadth_first, key_of
+from tmprun.images.opened import Opened
+from tmprun.index.nodes import Node
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
 from tmprun.report.runs_here import Needs, needs_of, verdict
@@ -90,38 +87,36 @@ class Info:
 def look(path: str) -> Info:
     """Look at the image at `path`. TmprunError when there is none, BadImage when it is none or damaged."""
     with Image(path) as image:
-        footer = read_footer(image.fd)
-        if footer:
-            return _bundle(image, footer)
         try:
-            return _type_2(image, compile_opened(image))
-        except UnsupportedImage as error:
+            with Opened(image) as opened:
+                return _type_2(image, opened) if opened.index.foreign else _bundle(image, opened)
+        except BadImage as error:
             if not iso.is_iso(image.fd):
                 raise
-            return _type_1(image, error)
+            return _info(image, TYPE_1, 0, None, obstacle=error.what)
 
 
-def _bundle(image: Image, footer: Footer) -> Info:
-    index = decode(read_index(image.fd, footer))
+def _bundle(image: Image, opened: Opened) -> Info:
+    index = opened.index
     metadata = _metadata(index.metadata)
     level = metadata.get("level")
-    files = Files(image.fd, index.nodes[0], index.frames, footer.offset)
     contents = _contents(
-        files,
-        index.frames,
+        opened,
         codec="zstd" if any(frame.codec == CODEC_ZSTD for frame in index.frames) else "stored",
         level=level if isinstance(level, int) else None,
         block_size=max((frame.plain for frame in index.frames), default=None),
         name=str(metadata.get("name", "")),
     )
-    glibc, packages = _brought(metadata.get("libc"))
+    slice_ = metadata.get("slice")
+    glibc, packages = _brought(slice_ or metadata.get("libc"))
+    runs_here = "no: it is a C library for other apps; tmprun libc add puts it where starts look for one"
     return replace(
-        _info(image, BUNDLE, footer.offset, contents, key=footer.key),
-        runs_here=_runs_here(image, needs_of(files, index.fixups, glibc)),
+        _info(image, BUNDLE, opened.payload, contents, key=opened.key),
+        runs_here=runs_here if slice_ else _runs_here(image, needs_of(opened, index.fixups, glibc)),
         packages=packages,
         hot=start_of([index.nodes[number] for number in index.hot]) if index.hot else None,
-        trace=_trace(footer.key, index.nodes),
-        ended=last_words(footer.key),
+        trace=_trace(opened.key, index.nodes),
+        ended=last_words(opened.key),
     )
 
 
@@ -136,9 +131,14 @@ def _brought(libc: object) -> tuple[tuple[int, ...], tuple[Package, ...]]:
         if not isinstance(libc, dict):
             return (), ()
         version = tuple(int(part) for part in str(libc["glibc"]).split("."))
-        rows = [(str(each["name"]), str(each["version"]), each["licences"]) for each in libc["packages"]]
-        return version, tuple(Package(name, number, tuple(map(str, licences))) for name, number, licences in rows)
-    except (KeyError, TypeError, ValueError):
+        packages = (
+            Package(
+                str(each["name"]), str(each["version"]), tuple(map(str, each["licences"])), str(each.get("source", ""))
+            )
+            for each in libc["packages"]
+        )
+        return version, tuple(packages)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return (), ()
 
 
@@ -158,23 +158,15 @@ def _metadata(raw: bytes) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _type_2(image: Image, compiled: Compiled) -> Info:
-    squashfs = compiled.squashfs
-    files = squashfs_files(image.fd, squashfs)
-    contents = _contents(
-        files, squashfs.frames, codec=compiled.compression, level=None, block_size=squashfs.block_size, name=""
-    )
-    key = key_of(compiled.table)
+def _type_2(image: Image, opened: Opened) -> Info:
+    index = opened.index
+    contents = _contents(opened, codec=opened.codec, level=None, block_size=opened.block_size, name="")
     return replace(
-        _info(image, TYPE_2, compiled.payload, contents, key=key, sha256=compiled.sha256.hex()),
-        runs_here=_runs_here(image, needs_of(files, compiled.fixups)),
-        trace=_trace(key, breadth_first(squashfs.root)[0]),
-        ended=last_words(key),
+        _info(image, TYPE_2, opened.payload, contents, key=opened.key, sha256=index.image_sha256.hex()),
+        runs_here=_runs_here(image, needs_of(opened, index.fixups)),
+        trace=_trace(opened.key, index.nodes),
+        ended=last_words(opened.key),
     )
-
-
-def _type_1(image: Image, error: UnsupportedImage) -> Info:
-    return _info(image, TYPE_1, 0, None, obstacle=f"{error.what}; {error.remedy}")
 
 
 def _info(
@@ -203,9 +195,8 @@ def _info(
     )
 
 
-def _contents(
-    files: Files, frames: list[Frame], *, codec: str, level: int | None, block_size: int | None, name: str
-) -> Contents:
+def _contents(files: Opened, *, codec: str, level: int | None, block_size: int | None, name: str) -> Contents:
+    frames = files.index.frames
     nodes = list(below(files.root))
     kinds = Counter(node.kind for node in nodes)
     return Contents(
@@ -224,7 +215,7 @@ def _contents(
     )
 
 
-def _desktop_name(files: Files) -> str:
+def _desktop_name(files: Opened) -> str:
     """The app's name by the first desktop entry at the tree's top, as every AppImage has one."""
     for name in sorted(files.root.children):
         node = find(files.root, name) if name.endswith(b".desktop") else None
@@ -233,7 +224,7 @@ def _desktop_name(files: Files) -> str:
     return ""
 
 
-def _apprun(files: Files) -> AppRun:
+def _apprun(files: Opened) -> AppRun:
     node = find(files.root, b"AppRun")
     if node is None:
         return AppRun("missing")

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from tmprun.bundle.footer import read_footer
 from tmprun.engine import programs
 from tmprun.errors import EngineFailed, TmprunError
 from tmprun.human import one_line
 from tmprun.images.image import Image
-from tmprun.index.nodes import key_of
-from tmprun.start.importer import ensure_opened, image_options
+from tmprun.images.opened import Opened, options_for
+from tmprun.start.handover import with_content
 from tmprun.store.shelves import Root
 
 _ADDED = ": added"  # how the engine's line about what no image brought ends
@@ -40,17 +39,18 @@ class Told:
 def told(path: str) -> Iterator[Told]:
     """Find out, or remember, what the engine must know about the image at `path`.
 
-    TmprunError when there is no such file, BadImage or UnsupportedImage when it is no image that we can read.
+    TmprunError when there is no such file, BadImage when it is no image that the engine can read.
     """
     with Image(path) as image:
-        footer = read_footer(image.fd)
-        if footer:
-            yield Told(footer.key, tuple(image_options(image)), (image.fd,))
+        with Opened(image) as opened:
+            key, foreign, table = opened.key, opened.index.foreign, opened.table
+        options = options_for(image)
+        if not foreign:
+            yield Told(key, tuple(options), (image.fd,))
             return
-        known = ensure_opened(image)
-        option, fd = known.handed_over()
+        fd = with_content("tmprun-index", table)
         try:
-            yield Told(key_of(known.table), (*image_options(image), option, str(fd)), (image.fd, fd))
+            yield Told(key, (*options, "--index-fd", str(fd)), (image.fd, fd))
         finally:
             os.close(fd)
 
@@ -96,7 +96,8 @@ def verify(path: str, tree: str, image: Told) -> tuple[list[str], list[str]]:
 
     Lines `PATH: HOW`, and paths, both from the tree's root.
     """
-    done = _ask_about(image, "@verify", path, "--tree", tree, fine=(0, 1), stdout=subprocess.PIPE)
+    command = [programs.door(), "@verify", *image.options, "--tree", tree, "--", path]
+    done = _run(command, descriptors=image.descriptors, fine=(0, 1), stdout=subprocess.PIPE)
     lines = os.fsdecode(done.stdout).splitlines()
     added = [line.removesuffix(_ADDED) for line in lines if line.endswith(_ADDED)]
     differences = [line for line in lines if not line.endswith(_ADDED)]
@@ -116,22 +117,7 @@ def judge(tree: str) -> str:
 def _ask(
     verb: str, path: str, *options: str, arguments: Sequence[str] = (), stdout: int
 ) -> subprocess.CompletedProcess[bytes]:
-    with told(path) as image:
-        return _ask_about(image, verb, path, *options, arguments=arguments, stdout=stdout)
-
-
-def _ask_about(
-    image: Told,
-    verb: str,
-    path: str,
-    *options: str,
-    arguments: Sequence[str] = (),
-    fine: Sequence[int] = (0,),
-    stdout: int,
-) -> subprocess.CompletedProcess[bytes]:
-    # --again: the engine must not ask Python what the image is; we are the answer.
-    command = [programs.door(), verb, "--again", *image.options, *options, "--", path, *arguments]
-    return _run(command, descriptors=image.descriptors, fine=fine, stdout=stdout)
+    return _run([programs.door(), verb, *options, "--", path, *arguments], stdout=stdout)
 
 
 def _run(

@@ -12,8 +12,8 @@ from pathlib import Path
 from tmprun.bundle import copies, footer, tar_frames, write
 from tmprun.bundle.footer import ALIGN, FOOTER, read_footer, read_index
 from tmprun.engine.programs import stub_for
-from tmprun.images.formats import read_head
-from tmprun.images.source import Source
+from tmprun.images.image import Image
+from tmprun.images.opened import Opened
 from tmprun.index import encode, impatient, nodes, rules
 from tmprun.index.decode import decode
 from tmprun.pack import appdir, pack, pyc
@@ -55,8 +55,9 @@ def type2(app: App, packing: Packing, *, codec: str = "zstd") -> Path:
 def offset(image: Path) -> int:
     """Where the squashfs begins in a type-2 AppImage: behind the program in front of it, which is not asked, since it
     may be of another machine. A tmprun error when there is none."""
-    with image.open("rb") as file:
-        return read_head(Source(file.fileno(), image.stat().st_size)).payload
+    with Image(str(image)) as file, Opened(file) as opened:
+        payload: int = opened.payload
+    return payload
 
 
 def bundled(app: App, packing: Packing) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from kit.apps import SETTLED, App, packed, script_appdir, write
 from kit.harness import Harness, Result, wait_until
@@ -377,3 +378,61 @@ def test_help_and_mistakes_through_the_front_door(whole: Harness) -> None:
     assert b"--fill" in whole.run(whole.door, "run", "--help").stdout
     assert "no such option" in complaint(whole.run(whole.door, "--nosuch", status=127))
     assert whole.run(whole.door, status=127).stderr.startswith(b"Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("infoo", "info"), ("ifno", "info"), ("Doctor", "doctor"), ("rn", "run"), ("chace", "cache"), ("pakc", "pack")],
+)
+def test_a_mistyped_command(whole: Harness, typed: str, meant: str) -> None:
+    words = complaint(whole.run(whole.door, typed, "--json", "x", status=127))
+    assert words == f"tmprun: {typed}: no such file, and no such command; did you mean {meant}?\n"
+
+
+@pytest.mark.parametrize("typed", ["./infoo", "nothing-like-it", "a", "", "x" * 200])
+def test_what_is_like_no_command_is_a_missing_file(whole: Harness, typed: str) -> None:
+    assert "did you mean" not in complaint(whole.run(whole.door, typed, status=127))
+
+
+def test_a_file_that_is_named_almost_like_a_command_is_an_app(whole: Harness, app: App) -> None:
+    shutil.copy(app.bundle, whole.work / "infoo")
+    assert whole.run(whole.door, "infoo", "probe:report").stdout
+
+
+# What is printed for programs
+
+
+@pytest.fixture(scope="module")
+def schemas() -> dict[str, Any]:
+    """By the command that prints it."""
+    found = [json.loads(path.read_text()) for path in (REPOSITORY / "tmprun" / "schemas").glob("*.json")]
+    return {
+        title.removeprefix("tmprun ").removesuffix(" --json"): each
+        for each in found
+        for title in each["title"].split("; ")
+    }
+
+
+def test_json_is_what_the_schemas_say(
+    whole: Harness, ask: Callable[..., Any], schemas: dict[str, Any], app: App, foreign: dict[str, Path], damage: Any
+) -> None:
+    def check(command: str, *words: str | Path, status: int = 0) -> None:
+        jsonschema.Draft202012Validator(schemas[command]).validate(ask(*command.split(), *words, status=status))
+
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for image in (app.bundle, *foreign.values()):
+        check("cache path", image)
+        check("info", image)
+        check("extract", image)
+    check("cache list")
+    check("doctor")
+    check("libc list")
+    check("cache verify")
+    damage(app.key, "usr/share/noise")
+    check("cache verify", app.bundle, status=1)
+    check("cache prune", "--max-size", "1", "--dry-run", *ALONE)
+    check("cache clear", *ALONE)
+    broken = {"TMPRUN_STORE": "/proc/nowhere"}
+    found = json.loads(whole.run(whole.door, "doctor", "--json", env=broken, status=1).stdout)
+    jsonschema.Draft202012Validator(schemas["doctor"]).validate(found)

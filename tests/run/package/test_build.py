@@ -90,7 +90,7 @@ def test_the_same_sources_give_the_same_bytes_elsewhere(tmp_path: Path) -> None:
     (copy / "build").mkdir(parents=True)
     shutil.copytree(ROOT / "stub", copy / "stub")
     shutil.copytree(ROOT / "build" / "sources", copy / "build" / "sources")
-    shutil.copy(ROOT / "build" / "help.bin", copy / "stub" / "help.bin")  # as an sdist has it
+    shutil.copytree(ROOT / "build" / "made", copy / "stub" / "made")  # as an sdist has it
     for name in ("tmprun/__init__.py", "THIRD-PARTY-LICENSES"):
         (copy / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, copy / name)

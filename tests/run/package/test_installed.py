@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ import pytest
 from kit.apps import SETTLED, App, write
 
 from tmprun import __version__
+from tmprun.cli import shipped
+from tmprun.cli.app import everything
 
 Command = list[str | Path]
 BASE = Path(sys._base_executable)  # type: ignore[attr-defined]
@@ -215,15 +218,22 @@ def test_a_package_that_a_stranger_has_put_there_is_not_run(harness_door: Path, 
 
 def test_help_is_the_command_lines_own(door: Path) -> None:
     """The front door prints, to the byte, what Python would: the pages are made of the same declarations."""
-    made = subprocess.run([sys.executable, "-m", "tmprun.cli.help_pages"], capture_output=True, text=True, check=True)
-    texts = made.stdout.split("\0")[:-1]
-    pages = dict(zip(texts[::2], texts[1::2], strict=True))
+    pages = dict(shipped.pages(everything()))
+    alone = subprocess.run([door], capture_output=True, text=True, check=False)
+    assert (alone.stdout, alone.stderr, alone.returncode) == ("", pages.pop(shipped.ALONE), 127)
     assert {"", "run", "pack", "cache", "cache prune", "bench"} <= pages.keys()
     for words, page in pages.items():
         for command in ([*words.split(), "--help"], [*words.split(), "-h"], ["help", *words.split()]):
             done = subprocess.run([door, *command], capture_output=True, text=True, check=False)
             assert (done.stdout, done.stderr, done.returncode) == (page, "", 0), command
     assert max(len(line) for page in pages.values() for line in page.splitlines()) <= 80
+
+
+def test_completions_and_the_manual_page_are_installed(wheels: Wheels) -> None:
+    with zipfile.ZipFile(wheels.ours) as archive:
+        found = {name.partition(".data/data/share/")[2]: name for name in archive.namelist() if "/data/share/" in name}
+        for path, text in shipped.share(everything()).items():
+            assert archive.read(found[path]).decode() == text
 
 
 def test_help_is_not_taken_from_the_app(app: App, harness_door: Path, tmp_path: Path) -> None:

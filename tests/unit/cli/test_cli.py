@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def test_help_names_every_command_and_how_to_run_an_app(run: Run) -> None:
     text = run("--help").stdout
     for command in ("pack", "info", "extract", "cache", "doctor", "run", "help"):
         assert f"\n  {command} " in text
-    assert '"tmprun APP [ARGS...]" runs it' in text
+    assert text.startswith("Usage: tmprun APP [ARGS...]\n")
     assert "completion" not in text
     assert run("-h").stdout == run("help").stdout == text
 
@@ -96,6 +97,10 @@ def test_without_a_command_the_help_is_an_error(run: Run, arguments: tuple[str, 
     ("arguments", "words"),
     [
         (["nosuch"], "no such command 'nosuch'; see tmprun --help"),
+        (["infoo"], "no such command 'infoo'; did you mean info?"),
+        (["cache", "prnue"], "no such command 'prnue'; did you mean prune?"),
+        (["cache", "prune", "--max-sise", "1"], "no such option: --max-sise; did you mean --max-size?"),
+        (["pack", "dir", "-o"], "option '-o' requires an argument"),
         (["cache", "nosuch"], "no such command 'nosuch'"),
         (["cache", "prune", "--nosuch"], "no such option: --nosuch"),
         (["info"], "missing argument 'APP'"),
@@ -220,6 +225,13 @@ def test_progress_on_a_terminal_only(run: Run, appdir: Path, tmp_path: Path) -> 
     assert b"5.0/5.0 MB" in shown
     assert on_a_terminal([*command, "--quiet"], tmp_path) == (0, b"")
     assert run(*command[3:]).stderr == ""
+
+
+def test_no_colour_for_who_wants_none(run: Run, appdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [*run_words(run), "pack", str(appdir), "-o", "app", "--level", "1"]
+    assert b"\x1b[38;5" in on_a_terminal(command, tmp_path)[1] or b"\x1b[3" in on_a_terminal(command, tmp_path)[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(rb"\x1b\[[0-9;]*(3[0-7]|38;[0-9;]+|9[0-7])m", on_a_terminal(command, tmp_path)[1])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130)])

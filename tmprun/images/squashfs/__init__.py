@@ -1,1 +1,0 @@
-"""squashfs, as the images of others have it."""
