@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kit.apps import write
+from kit.apps import SETTLED, write
 from kit.elf_apps import git_appdir, locale_appdir, neovim_appdir, node_appdir, python_appdir
 from kit.harness import Harness, Result
 from kit.musl_root import in_musl, make_root
 from kit.slices import appimage, compile_program, copy_door, make_slice, place_of
+
+from tmprun.pack.pack import pack
 
 USERS = pytest.mark.parametrize("user", [0, 1000], ids=["root", "user"])
 Enter = Callable[..., Result]
@@ -232,3 +235,90 @@ def test_python(apps: Path, enter: Enter, user: int) -> None:
     assert "/tree/usr/bin/python3" in said[0]
     name = "user" if user else "root"
     assert said[1:] == ["42", "from busybox", f"OpenSSL {name} b'\\xa4'", "3 [4]"]
+
+
+# AppImages of others, and what is missing.
+
+
+def test_appimages_of_others(apps: Path, enter: Enter, linuxdeploy: Path) -> None:
+    shutil.copy2(linuxdeploy, apps / "linuxdeploy.AppImage")
+    done = enter("/apps/tmprun", "/apps/linuxdeploy.AppImage", "--help")
+    assert b"linuxdeploy" in done.stdout + done.stderr
+
+
+@USERS
+def test_without_proc(apps: Path, enter: Enter, user: int) -> None:
+    """Twice: cold and warm."""
+    command = f"/apps/tmprun {image(apps, plugin_appdir)} | grep zlib"
+    done = enter("sh", "-c", f"{command}; {command}; ls /proc", user=user, proc=False)
+    first, second = done.stdout.decode().splitlines()
+    assert first == second and first.startswith("caught, zlib 1."), str(done)
+
+
+def test_every_codec_and_a_bundle(apps: Path, enter: Enter) -> None:
+    name = image(apps, locale_appdir)
+    work = apps / f"{Path(name).name}.work" / "Locale.AppDir"
+    for codec in ("gzip", "xz"):
+        appimage(work, apps / f"locale.{codec}", codec)
+    pack(work, apps / "locale.bundle", level=1)
+    time.sleep(SETTLED)
+    for each in ("locale.gzip", "locale.xz", "locale.bundle"):
+        assert enter("/apps/tmprun", f"/apps/{each}").stdout.decode().split()[1:3] == ["€", "C.UTF-8"]
+
+
+def test_without_a_slice_it_is_said_what_to_type(apps: Path, enter: Enter) -> None:
+    name = image(apps, plugin_appdir)
+    nowhere = {"XDG_DATA_HOME": "/apps/nowhere"}
+    done = enter("/apps/tmprun", name, env=nowhere, status=127)
+    lines = done.stderr.decode().splitlines()
+    assert (
+        lines[0].startswith(f"tmprun: {name}: usr/bin/host needs glibc 2.") and "which this machine lacks" in lines[0]
+    )
+    assert "tmprun libc make -o glibc.slice" in lines[0] and "tmprun libc add glibc.slice" in lines[0]
+    work = apps / "direct.work"
+    if not work.exists():
+        compile_program(HOST, work / "AppRun", "-ldl")
+        appimage(work, apps / "direct.AppImage")
+    done = enter("/apps/tmprun", "/apps/direct.AppImage", env=nowhere, status=127)
+    assert done.stdout == b"" and len(done.stderr.splitlines()) == 1
+    assert b"AppRun needs glibc 2." in done.stderr and b"tmprun libc add" in done.stderr
+
+
+def test_a_slice_that_is_too_old(apps: Path, enter: Enter, slice_file: Path) -> None:
+    """The versions of both are forged: the program says that it needs GLIBC_2.99."""
+    work = apps / "new.work"
+    if not work.exists():
+        program = compile_program(HOST, work / "AppRun", "-ldl")
+        program.write_bytes(program.read_bytes().replace(b"GLIBC_2.34", b"GLIBC_2.99"))
+        appimage(work, apps / "new.AppImage")
+    done = enter("/apps/tmprun", "/apps/new.AppImage", status=127)
+    assert b"needs glibc 2.99" in done.stderr and b"has glibc 2." in done.stderr, done
+
+
+def test_half_a_libc(apps: Path, enter: Enter) -> None:
+    """A loader without a C library is none; a musl program beside it starts as it always did."""
+    work = apps / "half.work"
+    compile_program(HOST, work / "usr" / "bin" / "host", "-ldl")
+    compile_program(PLUGIN, work / "usr" / "lib" / "libplugin.so", "-shared", "-fPIC", "-lz", compiler="c++")
+    compile_program("int main(void) { return 7; }", work / "usr" / "bin" / "musl", compiler="musl-gcc")
+    (work / "lib64").mkdir()
+    shutil.copy("/lib64/ld-linux-x86-64.so.2", work / "lib64")
+    script = (
+        '"$APPDIR/usr/bin/musl"; [ $? = 7 ] || exit 9\nexec "$APPDIR/usr/bin/host" "$APPDIR/usr/lib/libplugin.so"\n'
+    )
+    write(work / "AppRun", f"#!/bin/sh\n{script}", 0o755)
+    appimage(work, apps / "half.AppImage")
+    assert b"caught, zlib 1." in enter("/apps/tmprun", "/apps/half.AppImage").stdout
+
+
+def test_its_own_library_comes_before_the_slices(apps: Path, enter: Enter) -> None:
+    """One that LD_LIBRARY_PATH leads to, as it would where glibc is at home."""
+    work = apps / "own.work"
+    compile_program(HOST, work / "usr" / "bin" / "host", "-ldl")
+    compile_program(PLUGIN, work / "usr" / "lib" / "libplugin.so", "-shared", "-fPIC", "-lz", compiler="c++")
+    flags = ("-shared", "-fPIC", "-Wl,-soname,libz.so.1")
+    compile_program('const char *zlibVersion(void) { return "its own"; }', work / "usr" / "lib" / "libz.so.1", *flags)
+    script = 'export LD_LIBRARY_PATH="$APPDIR/usr/lib"\nexec "$APPDIR/usr/bin/host" libplugin.so\n'
+    write(work / "AppRun", f"#!/bin/sh\n{script}", 0o755)
+    appimage(work, apps / "own.AppImage")
+    assert b"caught, zlib its own" in enter("/apps/tmprun", "/apps/own.AppImage").stdout
