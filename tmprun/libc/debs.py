@@ -44,8 +44,11 @@ class DebianPackages:
         return self.known.get(name)
 
     def locate(self, path: str) -> str:
-        """Where the packages have what is at `path` on the machine that they are installed on."""
-        return os.path.join(self.root, path.lstrip("/"))
+        """Where the packages have what is at `path` on the machine that they are installed on: /lib64 and its like are
+        links to directories of the same name below /usr, which no package brings."""
+        plain = os.path.join(self.root, path.lstrip("/"))
+        merged = os.path.join(self.root, "usr", path.lstrip("/"))
+        return merged if os.path.lexists(merged) and not os.path.lexists(plain) else plain
 
     def libraries_of(self, package: str) -> list[str]:
         """The names of that package's libraries."""

@@ -172,7 +172,8 @@ def debs(folder: Path) -> Path:
     copyright = folder.parent / "copyright"
     copyright.write_text("Format: DEP 5\n\nFiles: *\nLicense: LGPL-2.1+\n")
     content: dict[str, Path | str] = {f"lib/x86_64-linux-gnu/{name}": lib / name for name in [*parts, LOADER.name]}
-    content["lib64/ld-linux-x86-64.so.2"] = "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+    # As in packages of a merged /usr, where /lib64 is no package's; and a link that is absolute.
+    content["usr/lib64/ld-linux-x86-64.so.2"] = "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
     content["usr/share/doc/libc6/copyright"] = copyright
     deb(folder, "libc6", content, "xz", Source="glibc (2.99)")
     for name, library, compression in (("cxx", "libstdc++.so.6", "zstd"), ("gcc", "libgcc_s.so.1", "gzip")):
