@@ -33,6 +33,13 @@ struct request {
 	bool nul;              /* printed paths end with a NUL, not a newline */
 	bool verify;           /* compare a tree that is there with the image before it is used */
 
+#ifndef TMPRUN_SMALL
+	/* For an image whose index is loaded: finds a libc slice if its programs need one here, and keeps it; 0, or -1. And for a tree
+	 * that is there: whether what it needs of a slice is there, too, and kept from now on. */
+	int (*slice)(const struct request *request, struct image *image, struct fault *fault);
+	bool (*hold)(const struct request *request, const struct image *image, const char *tree);
+#endif
+
 	/* What this program knows about images that are no bundles: loads the image's index and returns 0, or -1. */
 	int (*foreign)(const struct request *request, struct image *image, struct fault *fault);
 	/* Whether the tree in that directory is what the image says; only with `verify`. */

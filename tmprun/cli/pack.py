@@ -49,7 +49,7 @@ def pack(
     if arguments and not trace:
         raise TmprunError("there is one AppDir to pack", one_line(arguments[0]), "for the app's arguments give --trace")
     traced = run_traced(appdir, arguments or [], threads=threads, with_libc=with_libc) if trace else Trace((), 0)
-    with _bar(quiet) as progress:
+    with progress_bar(quiet) as progress:
         report = packing.pack(
             appdir, output, level=level, threads=threads, update_information=update_info, with_libc=with_libc,
             hot=traced.paths, progress=progress,
@@ -73,7 +73,7 @@ def summary(report: packing.PackReport) -> str:
 
 
 @contextmanager
-def _bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on stderr when that is a terminal; else None."""
     console = Console(stderr=True)
     if quiet or not sys.stderr.isatty():  # the console also obeys FORCE_COLOR and the like
