@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -154,4 +155,9 @@ def _watch(directories: list[str], prefill: bool) -> None:
         ended = True
 
     signal.signal(signal.SIGTERM, end)
-    Watcher(directories, lambda line: say([line]), prefill).run(lambda: ended)
+
+    def tell(line: str) -> None:
+        say([line])
+        sys.stdout.flush()  # it may be a journal's pipe
+
+    Watcher(directories, tell, prefill).run(lambda: ended)

@@ -87,6 +87,8 @@ def test_it_comes_and_goes(harness: Harness, folder: Path, watch: Start, apps: d
     shutil.copy(apps[kind], folder / ".part")
     (folder / ".part").rename(app)
     assert soon(lambda: listed(harness) == {str(app)}) < 5
+    assert process.stdout
+    assert process.stdout.readline() == f"integrated {app}\n".encode()
     app.rename(folder / "renamed")
     soon(lambda: listed(harness) == {str(folder / "renamed")})
     (folder / "renamed").unlink()
@@ -95,7 +97,7 @@ def test_it_comes_and_goes(harness: Harness, folder: Path, watch: Start, apps: d
     result = harness.finish(process)
     assert result.status == 0
     assert result.stderr == b""
-    assert f"integrated {app}" in result.stdout.decode()
+    assert f"removed {app}" in result.stdout.decode()
 
 
 def test_what_is_half_copied_waits(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:
