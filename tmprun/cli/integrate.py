@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import typer
 
 from tmprun.cli.output import complain, say, say_json
 from tmprun.cli.pages import Group
+from tmprun.cli.waiting import waiting
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, table
@@ -68,8 +70,9 @@ def add(
         return
     if not apps or watch or prefill:
         raise TmprunError("give APP, or --watch DIR", "integrate", "see tmprun integrate --help")
-    done = [menus.integrate(app) for app in apps]
-    menus.refresh()
+    with waiting("putting them into the menus" if len(apps) > 1 else f"putting {apps[0]} into the menus"):
+        done = [menus.integrate(app) for app in apps]
+        menus.refresh()
     say(f"{one_line(each.app)}: {one_line(each.name)}, {one_line(each.entry)}" for each in done)
 
 
@@ -154,4 +157,9 @@ def _watch(directories: list[str], prefill: bool) -> None:
         ended = True
 
     signal.signal(signal.SIGTERM, end)
-    Watcher(directories, lambda line: say([line]), prefill).run(lambda: ended)
+
+    def tell(line: str) -> None:
+        say([line])
+        sys.stdout.flush()  # it may be a journal's pipe
+
+    Watcher(directories, tell, prefill).run(lambda: ended)
