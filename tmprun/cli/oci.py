@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import complain, say
-from tmprun.cli.waiting import waiting
+from tmprun.cli.progress import waiting
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, size_text
 from tmprun.oci.image import Wish, write_image

@@ -127,7 +127,7 @@ def test_several_machines(harness: Harness, oci: Callable[..., Any], app: App) -
     ("words", "said"),
     [
         (("none", "-o", "x.tar"), b"no such file"),
-        (("/etc/passwd", "-o", "x.tar"), b"is not an AppImage"),
+        (("/etc/passwd", "-o", "x.tar"), b"is text, no app"),
         (("APP", "-o", "/none/x.tar"), b"No such file or directory"),
         (("APP", "-o", "full/"), b"is not empty"),
         (("APP",), b"missing option"),
