@@ -12,12 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-enum { BEHIND_NICE = 10 };
 
 /* File systems of this machine's own kernel that write down when a file was changed (linux/magic.h). A server, or a FUSE process,
  * may say what it likes. */
@@ -104,7 +101,6 @@ static void hash_behind(const struct image *image, int entry_fd, const char *tra
 	struct fault ignored = {0};
 	struct image hashed = *image;
 	void *bytes = malloc(image->index.size);
-	setpriority(PRIO_PROCESS, 0, BEHIND_NICE);
 	if (!bytes)
 		return;
 	memcpy(bytes, image->index.bytes, image->index.size);

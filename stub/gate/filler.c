@@ -39,6 +39,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@
 enum {
 	TAKEOVER_US = (MISSED_BEATS + 2) * BEAT_MS * 1000, /* a filler that is no more may have been deaf for so long */
 	LOOK_EVERY_US = 3000000, /* how often it is asked whether anybody still uses the tree */
+	BEHIND_NICE = 10,        /* of what nobody waits for */
 };
 
 static void save_trace(const struct filler *filler)
@@ -62,10 +64,14 @@ static _Noreturn void leave(struct filler *filler, bool with_entry)
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
 	guard_dismiss(filler);
+#ifndef TMPRUN_SMALL
 	/* Nobody needs us any more, and a processor may be idle. (On demand nobody has asked for more than what is opened.) */
 	const struct gate *gate = filler->gate;
-	if (gate->image->behind && gate->mode != FILL_DEMAND)
+	if (gate->image->behind && gate->mode != FILL_DEMAND) {
+		setpriority(PRIO_PROCESS, 0, BEHIND_NICE);
 		gate->image->behind(gate->image, gate->entry_fd, gate->trace);
+	}
+#endif
 	_exit(0);
 }
 

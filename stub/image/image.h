@@ -20,8 +20,8 @@ struct image {
 	struct stat stat;     /* what the file was at the first look */
 	bool unsettled;       /* it may change, or has, without that showing it: nothing is to be remembered of it */
 	struct index index;
-	/* Where digests are made behind the app: called by the filler when all else is done, with the entry's directory and the file of
-	 * the start's trace. */
+	/* Where digests are made behind the app: called by whoever has filled the tree, with the entry's directory and the file of the
+	 * start's trace. */
 	void (*behind)(const struct image *image, int entry_fd, const char *trace);
 #ifndef TMPRUN_SMALL
 	struct sliced *sliced; /* what a libc slice changes about its tree (tree/retarget.h), or NULL */

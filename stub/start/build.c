@@ -161,7 +161,14 @@ static int fill_eagerly(const struct building *building, int entry_fd, int root,
 		return -1;
 	if (!image_unchanged(building->image))
 		return BAD_IMAGE(fault, "changed while it was unpacked; start it again");
-	return watch_write(entry_fd, &building->image->index, false) < 0 ? BAD_STORE(fault, reason_text(errno)) : 0;
+	if (watch_write(entry_fd, &building->image->index, false) < 0)
+		return BAD_STORE(fault, reason_text(errno));
+#ifndef TMPRUN_SMALL
+	/* It was to start before it is hashed, and could not be filled behind the app. */
+	if (building->image->behind)
+		building->image->behind(building->image, entry_fd, building->trace);
+#endif
+	return 0;
 }
 
 static int build_tree(const struct building *building, int entry_fd, struct fault *fault)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tmprun.cli.output import say, say_json
 from tmprun.human import one_line, size_text, table
+from tmprun.menus.icon_file import write_icon
 from tmprun.report import info as looking
 from tmprun.report.info import Contents, Info
 from tmprun.start.ask_engine import roots
@@ -20,13 +22,21 @@ from tmprun.store.traces import Start
 def info(
     image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    icon: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write its icon there, as PNG or as .svg, and print nothing.")
+    ] = None,
+    icon_size: Annotated[int, typer.Option(metavar="N", min=1, help="The icon's pixels, or more.")] = 256,
 ) -> None:
     """Tell what an app is and what is in it, without running it.
 
     Examples:
         tmprun info app.AppImage
         tmprun info --json app.AppImage
+        tmprun info --icon app.png app.AppImage
     """
+    if icon:
+        write_icon(image, icon, icon_size)
+        return
     found = looking.look(image)
     entry = store.locate(roots(), found.key) if found.key else None
     cached = entry.path if entry else ""

@@ -61,7 +61,8 @@ def test_hot_files_lie_in_front_and_are_filled_first(tracing: Harness, gated_app
     words = [tracing.door, "pack", gated_app.appdir, "-o", out, "--level", "1", "--trace", "--", *orders]
     tracing.run(*words, env=truth(gated_app))
     processor = str(min(os.sched_getaffinity(0)))
-    traced = ["taskset", "-c", processor, *strace(log, "-e", "trace=pwrite64,execve"), out]
+    # What the app opens goes before everything: it must be hot, too.
+    traced = ["taskset", "-c", processor, *strace(log, "-e", "trace=pwrite64,execve"), out, orders[0]]
     tracing.run(*traced, env=truth(gated_app, "background"))
     written = [call.rest.partition("/tree/")[2].partition("/tree/")[2].partition(">")[0] for call in calls(log)]
     gated = [path for path in written if path in gated_app.gated]

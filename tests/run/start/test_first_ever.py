@@ -93,6 +93,17 @@ def test_hashed_first_where_that_must_be(harness: Harness, image: Gated, how: st
     assert key_of_tree(harness) == content_key(harness, image)
 
 
+def test_hashed_before_the_app_where_it_cannot_be_gated(harness: Harness, door_with_python: Path, image: Gated) -> None:
+    """It was found out too late for hashing it first; its tree is found by its content all the same."""
+    command = ["prlimit", "--nofile=40:40", harness.door, image.image, "open=usr/hard"]
+    done = harness.run(*command, env=truth(image, "background"))
+    assert b"unpacking everything first: " in done.stderr
+    assert (tree_of(harness).parent / "index").read_bytes() == harness.run(harness.door, "@index", image.image).stdout
+    (found,) = json.loads(harness.run(door_with_python, "cache", "verify", "--json", image.image).stdout)
+    assert (found["result"], found["differences"]) == ("intact", [])
+    assert b"unpacked into" not in run(harness, image, "open=usr/share/large").stderr
+
+
 def test_a_file_that_was_fresh_has_one_tree(harness: Harness, image: Gated) -> None:
     """What was hashed first is not remembered by its identity; the next start hashes again, for the same tree."""
     image.image.touch()

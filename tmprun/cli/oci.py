@@ -1,0 +1,52 @@
+"""`tmprun oci`: a container image of one app."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from tmprun.cli.output import complain, say
+from tmprun.errors import TmprunError
+from tmprun.human import one_line, size_text
+from tmprun.oci.image import Wish, write_image
+from tmprun.report import info as looking
+
+
+def oci(
+    apps: Annotated[list[str], typer.Argument(metavar="APP", help="The app; one for each machine.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="A .tar to write, or a directory DIR/.")],
+    unpacked: Annotated[
+        bool, typer.Option("--unpacked", help="Its files themselves, not the file with tmprun beside it.")
+    ] = False,
+    tag: Annotated[str, typer.Option(metavar="NAME", help="What the image is called in OUT.")] = "latest",
+) -> None:
+    """Make a container image that holds one app and nothing else.
+
+    The same bytes for the same app. It is started as an ordinary user, in /tmp.
+
+    Examples:
+        tmprun oci app.AppImage -o image.tar
+        tmprun oci --unpacked app.AppImage -o layout/
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not epoch.isdigit():
+        raise TmprunError("is no number of seconds", "SOURCE_DATE_EPOCH", "unset it, or set it to one")
+    made = write_image(Wish(apps, unpacked, tag, int(epoch)), output)
+    for each in made:
+        for word in _lacking(each.app):
+            complain(f"warning: {each.app}: {word}")
+    say(f"{one_line(output)}: {one_line(each.app)} for {each.machine}, {size_text(each.size)}, {each.digest}"
+        for each in made)  # fmt: skip
+
+
+def _lacking(app: str) -> list[str]:
+    """What the app needs and an image with nothing else does not have."""
+    contents = looking.look(app).contents
+    interpreter = contents.apprun.interpreter if contents else ""
+    if not contents or not interpreter:
+        return []
+    bundle = ", or make it a bundle by tmprun pack --with-libc" if contents.apprun.kind == "ELF" else ""
+    remedy = f"use it above a base that has it{bundle}"
+    return [f"AppRun needs {interpreter}, which is not in the image; {remedy}"]
