@@ -22,6 +22,8 @@ void places_list(struct places *places, const struct environment *environment)
 {
 	const char *data = environment_path(environment, XDG_DATA_HOME), *home = environment_path(environment, HOME);
 	places->count = 0;
+	if (home && !home[1])
+		home = NULL; /* that of users who have none */
 	if (data || home)
 		if (join(places->list[0], PATH_MAX, data ? data : home, data ? "" : "/.local/share", "/tmprun/libc", (char *)NULL))
 			places->count++;

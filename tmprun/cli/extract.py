@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import say_json
+from tmprun.cli.waiting import waiting
 from tmprun.start import ask_engine as verbs
 
 
@@ -35,5 +36,6 @@ def extract(
         sys.stdout.flush()
         verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno(), force=force)
         return
-    paths = verbs.extract(image, directory, patterns or [], force=force)
+    with waiting(f"extracting {image}"):
+        paths = verbs.extract(image, directory, patterns or [], force=force)
     say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})

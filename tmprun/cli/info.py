@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import say, say_json
+from tmprun.cli.waiting import waiting
 from tmprun.human import one_line, size_text, table
 from tmprun.menus.icon_file import write_icon
 from tmprun.report import info as looking
@@ -37,7 +38,8 @@ def info(
     if icon:
         write_icon(image, icon, icon_size)
         return
-    found = looking.look(image)
+    with waiting(f"reading {image}"):
+        found = looking.look(image)
     entry = store.locate(roots(), found.key) if found.key else None
     cached = entry.path if entry else ""
     if as_json:

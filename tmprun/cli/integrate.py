@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,9 @@ import typer
 
 from tmprun.cli.output import complain, say, say_json
 from tmprun.cli.pages import Group
+from tmprun.cli.waiting import waiting
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
-from tmprun.host.places import data_home
 from tmprun.human import one_line, table
 from tmprun.menus import integrate as menus
 from tmprun.menus import system
@@ -69,8 +70,9 @@ def add(
         return
     if not apps or watch or prefill:
         raise TmprunError("give APP, or --watch DIR", "integrate", "see tmprun integrate --help")
-    done = [menus.integrate(app) for app in apps]
-    menus.refresh()
+    with waiting("putting them into the menus" if len(apps) > 1 else f"putting {apps[0]} into the menus"):
+        done = [menus.integrate(app) for app in apps]
+        menus.refresh()
     say(f"{one_line(each.app)}: {one_line(each.name)}, {one_line(each.entry)}" for each in done)
 
 
@@ -116,9 +118,9 @@ def double_click(
     config = os.environ.get("XDG_CONFIG_HOME", "")
     folder = Path(config) if config.startswith("/") else Path.home() / ".config"
     if undo:
-        system.open_by_others(data_home(), folder)
+        system.open_by_others(menus.data_home(), folder)
     else:
-        system.open_by_us(data_home(), folder, programs.door())
+        system.open_by_us(menus.data_home(), folder, programs.door())
     menus.refresh()
 
 
@@ -155,4 +157,9 @@ def _watch(directories: list[str], prefill: bool) -> None:
         ended = True
 
     signal.signal(signal.SIGTERM, end)
-    Watcher(directories, lambda line: say([line]), prefill).run(lambda: ended)
+
+    def tell(line: str) -> None:
+        say([line])
+        sys.stdout.flush()  # it may be a journal's pipe
+
+    Watcher(directories, tell, prefill).run(lambda: ended)

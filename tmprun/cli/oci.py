@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import complain, say
+from tmprun.cli.waiting import waiting
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, size_text
 from tmprun.oci.image import Wish, write_image
@@ -33,7 +34,8 @@ def oci(
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
     if not epoch.isdigit():
         raise TmprunError("is no number of seconds", "SOURCE_DATE_EPOCH", "unset it, or set it to one")
-    made = write_image(Wish(apps, unpacked, tag, int(epoch)), output)
+    with waiting(f"writing {output}"):
+        made = write_image(Wish(apps, unpacked, tag, int(epoch)), output)
     for each in made:
         for word in _lacking(each.app):
             complain(f"warning: {each.app}: {word}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmprun.errors import TmprunError
-from tmprun.host.places import data_home
+from tmprun.host.folders import data_home
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.images.opened import Opened
@@ -36,14 +36,15 @@ class Slice:
         return tuple(int(part) for part in self.glibc.split(".") if part.isdigit())
 
 
-def own() -> str:
-    """The user's own place."""
-    return f"{data_home()}/tmprun/libc"
+def own() -> str | None:
+    """The user's own place; None when there is no home."""
+    above = data_home()
+    return above and f"{above}/tmprun/libc"
 
 
 def places() -> list[str]:
     """In the order in which a start looks into them."""
-    return [own(), SYSTEM]
+    return [*filter(None, [own()]), SYSTEM]
 
 
 def slices() -> list[Slice]:
@@ -77,6 +78,8 @@ def add(file: str, *, everybody: bool = False) -> Path:
     if found.trouble:
         raise TmprunError(found.trouble, one_line(file))
     place = SYSTEM if everybody else own()
+    if place is None:
+        raise TmprunError("there is no home to put it into", remedy="set HOME, or give --system")
     name = os.path.basename(file)
     target = Path(place, name if name.endswith(SUFFIX) else f"{name}{SUFFIX}")
     # Nobody else may write where programs are taken from, whatever the umask is.

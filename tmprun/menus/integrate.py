@@ -22,7 +22,7 @@ from tmprun.desktop.menu_entry import Place, file_name, icon_name, menu_entry, u
 from tmprun.desktop.names import PREFIX, identifier, is_of, safe
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
-from tmprun.host.places import data_home
+from tmprun.host import folders
 from tmprun.human import one_line
 from tmprun.images.opened import Opened
 from tmprun.index.rules import FILE
@@ -55,6 +55,14 @@ class Integrated:
 
 class NoMenu(TmprunError):
     """The app asks not to be in menus."""
+
+
+def data_home() -> Path:
+    """Where the user's own data are; TmprunError when there is no such place."""
+    named = folders.data_home()
+    if named is None:
+        raise TmprunError("there is no home for menus", remedy="set HOME, or XDG_DATA_HOME")
+    return Path(named)
 
 
 def state_of(path: str) -> str:
@@ -164,8 +172,8 @@ def _icons(files: Opened, found: dict[str, dict[str, str]], owner: str) -> tuple
 
 def _descriptions(files: Opened, owner: str) -> Iterator[tuple[str, bytes]]:
     """What the app says of types of files, and of itself, in XML."""
-    for target, folders in DESCRIPTIONS.items():
-        for path in folders:
+    for target, places in DESCRIPTIONS.items():
+        for path in places:
             folder = find(files.root, path)
             for name in sorted(folder.children if folder else ())[:MOST_XML]:
                 node = find(files.root, path + b"/" + name)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tmprun.engine import programs
-from tmprun.errors import TmprunError
+from tmprun.errors import BadImage, TmprunError
 from tmprun.human import one_line
 from tmprun.menus import integrate as menus
 from tmprun.menus.inotify import GONE, OVERFLOW, Inotify
@@ -38,6 +38,8 @@ class Watcher:
     _watches: dict[int, str] = field(default_factory=dict)
     _due: dict[str, float] = field(default_factory=dict)
     _listed: dict[str, list[tuple[str, int, int, int]]] = field(default_factory=dict)
+    _remote: set[str] = field(default_factory=set)
+    _told: set[str] = field(default_factory=set)
     _to_fill: list[str] = field(default_factory=list)
     _filling: subprocess.Popen[bytes] | None = None
     _changed: bool = False
@@ -77,17 +79,24 @@ class Watcher:
         for directory in self.directories:
             if directory not in self._watches.values():
                 self._begin(directory)
-            elif is_remote(directory) and _listing(directory) != self._listed.get(directory):
-                self._all_of(directory)
+            elif directory in self._remote:
+                self._compare(directory)
 
     def _begin(self, directory: str) -> None:
         try:
             watch = self._inotify.add(directory)
-        except OSError:
-            self._all_of(directory)
+        except OSError:  # it is not there, or there are no watches left: then it is listed again and again
+            self._compare(directory)
             return
         self._watches[watch] = directory
+        if is_remote(directory):
+            self._remote.add(directory)
         self._all_of(directory)
+
+    def _compare(self, directory: str) -> None:
+        """Look at it when it is not as it was."""
+        if self._listed.get(directory) != _listing(directory):
+            self._all_of(directory)
 
     def _all_of(self, directory: str) -> None:
         """Look at each name in it, and at each app that was there."""
@@ -124,12 +133,20 @@ class Watcher:
             if menus.known_state(path) == menus.state_of(path):
                 return
             menus.integrate(path, asked=False)
-        except (TmprunError, OSError):
+        except (BadImage, menus.NoMenu, OSError):
             return  # no app, or none yet
+        except TmprunError as error:
+            self._tell_once(str(error))
+            return
         self._changed = True
         self.say(f"integrated {one_line(path)}")
         if self.prefill and path not in self._to_fill:
             self._to_fill.append(path)
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.say(text)
 
     def _rest(self) -> None:
         """What can wait until nothing changes."""

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from kit.apps import noise, write
 from kit.harness import Harness, wait_until
 from kit.menu_apps import as_bundle, as_type_2, menu_appdir
+
+from tmprun import menus
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -87,6 +90,8 @@ def test_it_comes_and_goes(harness: Harness, folder: Path, watch: Start, apps: d
     shutil.copy(apps[kind], folder / ".part")
     (folder / ".part").rename(app)
     assert soon(lambda: listed(harness) == {str(app)}) < 5
+    assert process.stdout
+    assert process.stdout.readline() == f"integrated {app}\n".encode()
     app.rename(folder / "renamed")
     soon(lambda: listed(harness) == {str(folder / "renamed")})
     (folder / "renamed").unlink()
@@ -95,7 +100,7 @@ def test_it_comes_and_goes(harness: Harness, folder: Path, watch: Start, apps: d
     result = harness.finish(process)
     assert result.status == 0
     assert result.stderr == b""
-    assert f"integrated {app}" in result.stdout.decode()
+    assert f"removed {app}" in result.stdout.decode()
 
 
 def test_what_is_half_copied_waits(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:
@@ -181,6 +186,31 @@ def test_names_of_all_kinds(harness: Harness, folder: Path, watch: Start, apps: 
     assert {each["app"] for each in found} == {str(folder / name) for name in names[:-1]}
 
 
+def test_nothing_is_done_where_nothing_happens(harness: Harness, folder: Path, watch: Start) -> None:
+    """A directory that is not there is looked for, and that costs next to nothing."""
+    process = watch(folder, harness.base / "none")
+    before = cpu_ticks(process)
+    time.sleep(3)
+    assert cpu_ticks(process) - before <= 10, "of 300"
+
+
+def cpu_ticks(process: subprocess.Popen[bytes]) -> int:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_what_hinders_is_said_once(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:
+    write(harness.base / "data", "a file")
+    process = watch()
+    for name in ("one", "two"):
+        shutil.copy(apps["bundle"], folder / name)
+    assert process.stdout
+    assert b"set XDG_DATA_HOME" in process.stdout.readline()
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert harness.finish(process).stdout.count(b"XDG_DATA_HOME") == 0
+
+
 def test_apps_are_unpacked_at_idle(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:
     shutil.copy(apps["bundle"], folder / "app")
     watch(options=("--prefill",))
@@ -203,6 +233,8 @@ def test_by_hand(harness: Harness, folder: Path, apps: dict[str, Path]) -> None:
     app = shutil.copy(apps["bundle"], folder / "app")
     assert b"Sample App" in command(harness, app).stdout
     assert str(app) in command(harness, "list").stdout.decode()
+    schema = json.loads((Path(menus.__file__).parents[1] / "schemas" / "integrate-list.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(command(harness, "list", "--json").stdout))
     entry = next((harness.base / "data" / "applications").glob("*.desktop"))
     (exec_line,) = [line for line in entry.read_text().splitlines() if line.startswith("Exec=")][:1]
     assert harness.run("sh", "-c", exec_line.removeprefix("Exec=").removesuffix(" %F")).stdout == b"started\n"

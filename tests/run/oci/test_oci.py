@@ -99,6 +99,8 @@ def test_the_tree_is_the_apps(harness: Harness, oci: Callable[..., Any], app: Ap
     oci(app.bundle, "-o", "layout/", "--unpacked")
     root = unpacked(harness.work / "layout", tmp_path / "bundle")
     subprocess.run(["diff", "-r", "--no-dereference", app.appdir, root / "app"], check=True)
+    assert (root / "app/usr/hard").stat().st_ino == (root / "app/usr/share/noise").stat().st_ino
+    assert (root / "app/usr/share/text").stat().st_mtime == (app.appdir / "usr/share/text").stat().st_mtime
 
 
 def test_what_the_app_lacks_is_said(harness: Harness, oci: Callable[..., Any], tmp_path: Path) -> None:

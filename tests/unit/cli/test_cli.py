@@ -227,6 +227,24 @@ def test_progress_on_a_terminal_only(run: Run, appdir: Path, tmp_path: Path) -> 
     assert run(*command[3:]).stderr == ""
 
 
+SLOW = """
+import tmprun.report.info as info, time
+look = info.look
+info.look = lambda path: (time.sleep(1.6), look(path))[1]
+"""
+
+
+def test_what_takes_long_says_so_on_a_terminal_only(run: Run, program: list[str], tmp_path: Path) -> None:
+    path = Path(program[-1])
+    path.write_text(path.read_text().replace("sys.exit", f"{SLOW}sys.exit"))
+    words = [*program, "info", "none\x1b[31m"]
+    status, shown = on_a_terminal(words, tmp_path)
+    assert status == 127
+    assert b"reading none\\x1b[31m ... 1 s" in shown
+    assert shown.endswith(b"\r\x1b[Ktmprun: none\\x1b[31m: no such file; check the name\r\n")
+    assert "..." not in run("info", "none", status=127).stderr
+
+
 def test_no_colour_for_who_wants_none(run: Run, appdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [*run_words(run), "pack", str(appdir), "-o", "app", "--level", "1"]
     assert b"\x1b[38;5" in on_a_terminal(command, tmp_path)[1] or b"\x1b[3" in on_a_terminal(command, tmp_path)[1]

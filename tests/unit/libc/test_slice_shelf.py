@@ -63,10 +63,12 @@ def test_adding_again_replaces_in_one_step(made: Path, places: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["glibc.slice"]
 
 
-def test_without_an_absolute_place_it_is_below_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert shelf.places() == [f"{tmp_path}/.local/share/tmprun/libc", shelf.SYSTEM]
+def test_without_a_home(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.delenv("HOME")
+    assert shelf.places() == [shelf.SYSTEM]
+    with pytest.raises(TmprunError, match="no home"):
+        shelf.add(str(made))
 
 
 def test_the_command_says_what_it_made(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
