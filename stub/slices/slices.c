@@ -65,7 +65,7 @@ static int provide_slice(const struct request *app, const char *file, struct ima
 				  .verb = "run",         .force = true,
 				  .verify = app->verify, .foreign = app->foreign,
 				  .same = app->same,     .slice = slices_use,
-				  .hold = slices_hold};
+				  .mark = slices_mark,   .hold = slices_hold};
 	join(request.shown, sizeof request.shown, file, (char *)NULL);
 	if (provide(&request, image, entry, fault) < 0)
 		return -1;
@@ -243,15 +243,37 @@ static int read_notes(const char *tree, struct notes *notes)
 	return notes->loader && rest;
 }
 
-/* Whether slices have come, gone or changed since it was decided which tree the image has. */
+void slices_mark(const struct request *request, char stamps[STAMPS_SIZE])
+{
+	CLEANUP(free_pointer) struct places *places = zeroed(1, sizeof *places);
+	if (!places)
+		return;
+	places_list(places, &request->environment);
+	for (unsigned i = 0; i < places->count; i++)
+		if (access(places->list[i], F_OK) == 0)
+			stamps_add(stamps, places->list[i]);
+}
+
+/* Whether it was decided without a look at the slices which tree the image has: by a bundle itself, or before there was that place. */
+static bool is_unmarked(const char *text, const struct places *places)
+{
+	for (unsigned i = 0; i < places->count; i++)
+		if (access(places->list[i], F_OK) == 0 && !find_text(text, strlen(text), places->list[i]))
+			return true;
+	return false;
+}
+
+/* Whether slices have come, gone or changed since then. */
 static bool is_outdated(const struct image *image, const struct root *root, const struct places *places)
 {
-	char identity[IDENTITY_SIZE];
+	char identity[IDENTITY_SIZE], text[KEY_LENGTH + STAMPS_SIZE] = "";
 	struct stat decided;
 	struct fault reason = {0};
 	CLEANUP(close_fd) int fd = root_open(root, false, &reason);
 	image_identity(&image->stat, identity);
-	return fd < 0 || layout_stat_identity(fd, identity, &decided) < 0 || places_changed(places) >= nanoseconds(&decided.st_mtim);
+	return fd < 0 || layout_stat_identity(fd, identity, &decided) < 0 ||
+	       layout_read_identity(fd, identity, text, sizeof text - 1) < 0 || is_unmarked(text, places) ||
+	       places_changed(places) >= nanoseconds(&decided.st_mtim);
 }
 
 /* The slice's tree is kept as the app's own is. */

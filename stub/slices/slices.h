@@ -11,7 +11,8 @@
 /* What to type, on both sides, where an app of glibc lacks it. (tmprun/report/runs_here.py says the same.) */
 #define SLICES_REMEDY "on a machine with glibc: tmprun libc make -o glibc.slice; then here: tmprun libc add glibc.slice"
 
-/* struct request's `slice` and `hold`. */
+/* struct request's `slice`, `mark` and `hold`. */
+void slices_mark(const struct request *request, char stamps[STAMPS_SIZE]);
 int slices_use(const struct request *request, struct image *image, struct fault *fault);
 bool slices_hold(const struct request *request, const struct image *image, const char *tree);
 

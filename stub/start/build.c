@@ -353,6 +353,9 @@ int build_provide(const struct request *request, const struct root *root, const 
 		return -1;
 	entry->bare = stamps_lack(stamps);
 	retarget_stamp(&building.retarget, stamps);
+#ifndef TMPRUN_SMALL
+	request->mark(request, stamps);
+#endif
 	record_identity(&building, stamps);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/environment.h"
 #include "base/fault.h"
 #include "image/image.h"
+#include "tree/interpreters.h"
 
 struct request {
 	struct environment environment;
@@ -36,6 +37,8 @@ struct request {
 	/* For an image whose index is loaded: finds a libc slice if its programs need one here, and keeps it; 0, or -1. And for a tree
 	 * that is there: whether what it needs of a slice is there, too, and kept from now on. */
 	int (*slice)(const struct request *request, struct image *image, struct fault *fault);
+	/* When it was decided which tree an image has, this is what else must be as it was: lines of stamps. */
+	void (*mark)(const struct request *request, char stamps[STAMPS_SIZE]);
 	bool (*hold)(const struct request *request, const struct image *image, const char *tree);
 #endif
 

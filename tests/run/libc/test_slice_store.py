@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kit.apps import SETTLED, write
-from kit.harness import Harness, Result
+from kit.apps import SETTLED, noise, write
+from kit.harness import Harness, Result, wait_until
 from kit.slices import appimage, compile_program, make_slice, place_of
 from kit.surroundings import unshare
+
+from tmprun.pack.pack import pack
 
 LIBC = Path("/lib/x86_64-linux-gnu/libc.so.6")
 BANNER = b"stable release version 2."
@@ -248,3 +250,77 @@ def test_one_that_others_may_write_to(harness: Harness, added: Path, image: Path
     added.parent.chmod(0o777)
     harness.run("rm", "-r", harness.store)
     assert not in_slice(harness, harness.run(*old, harness.door, image))
+
+
+# Starts that are filled while they run, at the same time, and with other stores.
+
+
+@pytest.fixture(scope="module")
+def large_image(shared: Path) -> Path:
+    appdir = shared / "Large.AppDir"
+    compile_program(PROGRAM, appdir / "AppRun", "-ldl")
+    for number in range(64):
+        write(appdir / "data" / str(number), noise(200_000, number))
+    return appimage(appdir, shared / "large.AppImage")
+
+
+def test_the_first_start_ever_keeps_what_the_image_is(
+    harness: Harness, added: Path, large_image: Path, old: list[str], door_with_python: Path
+) -> None:
+    """It is hashed behind the app. What is remembered on disk is the image's own index, for every machine."""
+    fill = {"TMPRUN_FILL": "background"}
+    assert in_slice(harness, harness.run(*old, harness.door, large_image, env=fill))
+    known = harness.base / "cache" / "tmprun" / "v1" / "image"
+    wait_until(lambda: known.is_dir() and [path for path in known.iterdir() if path.suffix == ".index"] != [])
+    index = harness.run(harness.door, "@index", large_image).stdout
+    assert [path.read_bytes() for path in known.iterdir()] == [index]
+    wait_until(lambda: (trees(harness)["large.AppImage"] / "watch").exists())
+    before = trees(harness).keys()
+    assert in_slice(harness, harness.run(*old, harness.door, large_image, env=fill))
+    assert trees(harness).keys() == before
+    assert (trees(harness)["large.AppImage"] / "index").read_bytes() == index
+    found = json.loads(harness.run(door_with_python, "cache", "verify", "--json").stdout)
+    assert [each["result"] for each in found] == ["intact", "intact"], found
+    assert json.loads(harness.run(door_with_python, "info", "--json", large_image).stdout)["cached"]
+
+
+def test_many_starts_at_once(harness: Harness, added: Path, image: Path, large_image: Path, old: list[str]) -> None:
+    apps = [harness.start(*old, harness.door, each) for each in (image, large_image) * 6]
+    for app in apps:
+        done = harness.finish(app)
+        assert done.status == 0 and in_slice(harness, done), str(done)
+    assert trees(harness).keys() == {"small.AppImage", "large.AppImage", "store.slice"}
+
+
+def test_on_demand(harness: Harness, added: Path, large_image: Path, old: list[str]) -> None:
+    done = harness.run(*old, harness.door, "run", "--fill", "demand", large_image)
+    assert in_slice(harness, done)
+
+
+def test_a_store_whose_path_is_too_long(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    """The path of a tree has 255 bytes in an index; the app starts as if there were no slice, and it is said why."""
+    store = harness.base / ("long" * 50)
+    done = harness.run(*old, harness.door, image, env={"TMPRUN_STORE": str(store)})
+    assert not in_slice(harness, done) and b"longer than 255 bytes" in done.stderr
+
+
+def test_the_slice_may_go_while_an_app_uses_it(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    app = harness.start(*old, harness.door, image, "wait")
+    assert app.stdout
+    while b"has a C library" not in app.stdout.readline():
+        pass
+    added.unlink()
+    assert not in_slice(harness, harness.run(*old, harness.door, image))
+    assert app.poll() is None and (trees(harness)["store.slice"] / "tree" / "lib").is_dir()
+    app.terminate()
+    app.wait()
+
+
+def test_a_bundle_that_is_started_by_itself_knows_none(
+    harness: Harness, added: Path, old: list[str], tmp_path: Path
+) -> None:
+    compile_program(PROGRAM, tmp_path / "AppDir" / "AppRun", "-ldl")
+    pack(tmp_path / "AppDir", tmp_path / "bundle", level=1)
+    time.sleep(SETTLED)
+    assert not in_slice(harness, harness.run(*old, tmp_path / "bundle"))
+    assert in_slice(harness, harness.run(*old, harness.door, tmp_path / "bundle"))

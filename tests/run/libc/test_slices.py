@@ -63,7 +63,7 @@ def musl_library(path: Path) -> None:
     """A library that only musl's loader can load, under a name that glibc's programs ask for, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     source = 'const char *zlibVersion(void) { return "musl\'s"; }'
-    command = ["musl-gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", path]
+    command = ["musl-gcc", "-shared", "-fPIC", "-Wl,-soname,libz.so.1", "-x", "c", "-", "-o", path]
     subprocess.run(command, input=source.encode(), check=True)
 
 
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
         if (strchr(line, '/') && strstr(line, " r-xp "))
             printf("maps %s", strchr(line, '/'));
     fflush(stdout);
-    return system("echo child; cat /proc/self/maps | grep -c glibc; readlink /proc/$$/exe; env | grep ^LD_");
+    return system("echo child; machines-own; readlink /proc/$$/exe; env | grep ^LD_");
 }
 """
 
@@ -138,16 +138,19 @@ def plugin_appdir(into: Path) -> Path:
 
 @USERS
 def test_a_plugin_with_a_run_path_finds_the_slices_libraries(apps: Path, enter: Enter, root: Path, user: int) -> None:
-    """The machine has a libz.so.1 of musl's kind in its library directories: it is not for glibc's programs."""
+    """The machine has a libz.so.1 of musl's kind in its library directories: it is not for glibc's programs; but the
+    machine's own program, which the app starts, finds that one."""
     musl_library(root / "lib" / "libz.so.1")
     musl_library(root / "usr" / "lib" / "libz.so.1")
+    own = "int puts(const char *); const char *zlibVersion(void); int main(void) { return puts(zlibVersion()) < 0; }"
+    compile_program(own, root / "bin" / "machines-own", str(root / "lib" / "libz.so.1"), compiler="musl-gcc")
     done = enter("/apps/tmprun", image(apps, plugin_appdir), user=user)
     said = done.stdout.decode().splitlines()
     assert said[0].endswith("/tree/usr/bin/host") and said[0] == said[1] and said[2].startswith("caught, zlib 1.")
     maps = {line.partition(" ")[2] for line in said if line.startswith("maps ")}
     assert {Path(path).name for path in maps} > {"libz.so.1", "libstdc++.so.6", "libc.so.6", "ld-linux-x86-64.so.2"}
     assert all("/v1/tree/" in path for path in maps)
-    assert said[said.index("child") :] == ["child", "0", "/bin/busybox"], str(done)
+    assert said[said.index("child") :] == ["child", "musl's", "/bin/busybox"], str(done)
 
 
 @USERS
