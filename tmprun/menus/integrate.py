@@ -129,8 +129,8 @@ def known_state(path: str) -> str:
 def refresh() -> None:
     """Have the desktop's databases made anew, by the programs for it that are there.
 
-    An icon cache is brought up to date where there is one, and made nowhere: GTK believes a cache that is newer than the
-    theme's directory, and would not see what others, who know of no cache, put deeper down later.
+    An icon cache is brought up to date where there is one, and made nowhere: GTK believes a cache that is newer than
+    the theme's directory, and would not see what others, who know of no cache, put deeper down later.
     """
     base = data_home()
     theme = base / "icons" / "hicolor"
