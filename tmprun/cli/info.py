@@ -12,7 +12,6 @@ import typer
 from tmprun.cli.output import say, say_json
 from tmprun.cli.progress import waiting
 from tmprun.human import one_line, size_text, table
-from tmprun.menus.icon_file import write_icon
 from tmprun.report import info as looking
 from tmprun.report.info import Contents, Info
 from tmprun.start.ask_engine import roots
@@ -36,6 +35,8 @@ def info(
         tmprun info --icon app.png app.AppImage
     """
     if icon:
+        from tmprun.menus.icon_file import write_icon  # takes a tenth of the time that all else does to load
+
         write_icon(image, icon, icon_size)
         return
     with waiting(f"reading {image}") as progress:
