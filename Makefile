@@ -4,6 +4,7 @@
 # make demo     a real AppImage, and a bundle packed here
 # make strangers  the last two in bare roots of two Debian releases, as root and as an ordinary user (as root; half an hour)
 # make real     real programs (Wine, Chromium, git, GTK, Qt ...) by path and through tmprun; ARGS="git --as root"; a quarter of an hour
+# make desktop  a watched folder, a menu and windows under Xvfb, with packages of Debian's that it names; a quarter of a minute
 # make fuzz, soak: minutes each; clean
 # make wheels   the wheels of all machines and the sdist, into dist
 # make oldest   the tests with the lowest versions that pyproject.toml allows
@@ -12,7 +13,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup engine own-engine lint test demo strangers real fuzz soak bench clean wheels oldest
+.PHONY: desktop setup engine own-engine lint test demo strangers real fuzz soak bench clean wheels oldest
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -76,6 +77,9 @@ strangers: $(VENV)/.demo
 
 real: own-engine
 	@$(BIN)/python tests/real $(ARGS)
+
+desktop: own-engine
+	@.ci/desktop $(BIN) $(ARGS)
 
 # Needs clang; so many seconds each.
 FUZZ_SECONDS ?= 60

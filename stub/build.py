@@ -37,7 +37,7 @@ MACHINES = ("x86_64", "aarch64")
 
 PROGRAMS = ("stub", "tmprun")
 SHARED = ("base", "image", "tree", "store", "gate", "start")
-DOOR = ("squashfs", "foreign", "door")
+DOOR = ("squashfs", "foreign", "slices", "door")
 ZIG_REQUIREMENT = "ziglang>=0.14,<0.18"
 
 OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]

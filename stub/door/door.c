@@ -14,6 +14,7 @@
 #include "foreign/tell.h"
 #include "start/options.h"
 #include "start/request.h"
+#include "slices/slices.h"
 #include "start/start.h"
 
 #include <fcntl.h>
@@ -133,8 +134,8 @@ static int run_app(struct request *request, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct request request = {REQUEST_OPENS,     .foreign = foreign_load, .tell = tell,
-				  .same = same_tree, .judge = judge_apprun,   .verb = "run"};
+	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = tell,        .same = same_tree,  .judge = judge_apprun,
+				  .verb = "run", .slice = slices_use,     .mark = slices_mark, .hold = slices_hold};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "foreign/machines.h"
+#include "slices/slices.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -61,7 +62,9 @@ static int judge_elf(int fd, const Elf64_Ehdr *head, const char *asker, struct f
 	read_loader(fd, head, loader);
 	if (!*loader || access(loader, X_OK) == 0)
 		return 0;
-	return missing(asker, "loader", loader, "use a build for this C library, or repack it with --with-libc where it runs", fault);
+	const char *name = strrchr(loader, '/');
+	bool glibc = name && strncmp(name, "/ld-linux-", strlen("/ld-linux-")) == 0;
+	return missing(asker, "loader", loader, glibc ? SLICES_REMEDY : "use a build for this C library", fault);
 }
 
 /* Whether a program of that name lies in a directory that `path` names. */

@@ -38,7 +38,8 @@ static int introduce(const struct image *image, struct hello *hello, struct faul
 	struct head head;
 	struct superblock super;
 	const struct compression *compression = NULL;
-	*hello = (struct hello){.magic = "TMPRREAD", .payload = image->base, .table_size = image->index.size};
+	*hello = (struct hello){.payload = image->base, .table_size = image->index.size};
+	memcpy(hello->magic, "TMPRREAD", sizeof hello->magic);
 	if (!(image->index.head->flags & INDEX_FOREIGN))
 		return 0;
 	int result = head_read(&head, &source, fault);

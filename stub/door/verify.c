@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "door/verify_retarget.h"
 #include "image/index.h"
+#include "slices/own.h"
+#include "slices/slices.h"
 #include "tree/fill.h"
 #include "tree/retarget.h"
 #include "tree/tree.h"
@@ -162,6 +164,12 @@ static int compare_holes(struct verify *verify, struct place *place, uint32_t nu
 	return 0;
 }
 
+static void forget_slice(struct sliced **sliced)
+{
+	if (*sliced)
+		own_free(*sliced);
+}
+
 int verify_tree(const struct image *image, const char *path, bool silent, struct fault *fault)
 {
 	CLEANUP(place_leave) struct place place = NOWHERE;
@@ -169,7 +177,12 @@ int verify_tree(const struct image *image, const char *path, bool silent, struct
 	if (root < 0)
 		return FAILED(fault, path, ": ", reason_text(errno));
 	struct verify verify = {.tree = {.index = &image->index, .root = root, .sealed = true}, .silent = silent};
-	verify.retarget = (struct retarget){.index = &image->index, .lacking = UINT32_MAX};
+	CLEANUP(forget_slice) struct sliced *recalled = image->sliced ? NULL : slices_recall(image, path, fault);
+	if (fault->kind != FAULT_NONE)
+		return -1;
+	const struct sliced *sliced = image->sliced ? image->sliced : recalled;
+	verify.retarget = (struct retarget){
+		.index = sliced && sliced->index.bytes ? &sliced->index : &image->index, .lacking = UINT32_MAX, .sliced = sliced};
 	absolute_path(path, verify.retarget.tree, sizeof verify.retarget.tree);
 	for (uint32_t n = 0; n < image->index.head->nodes; n++) {
 		if (image->index.nodes[n].type == NODE_DIRECTORY)

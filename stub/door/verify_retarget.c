@@ -5,21 +5,11 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "image/index.h"
+#include "slices/own.h"
 
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
-
-uint64_t retargeted_size(const struct retarget *retarget, uint32_t number)
-{
-	char path[PATH_MAX];
-	uint64_t size = retarget->index->nodes[number].size;
-	const struct fixup *fixup = retarget_find(retarget, number);
-	size_t length = fixup ? retarget_path(retarget, fixup, path) : 0;
-	if (length && fixup->kind == FIXUP_SCRIPT)
-		return size - fixup->header - fixup->room + strlen("#!") + length - 1;
-	return length && fixup->room == FIXUP_AT_END ? size + length : size;
-}
 
 /* Lay `piece`, which belongs at `from`, over the `length` bytes that belong at `at`. */
 static void overlay(uint8_t *bytes, uint64_t at, uint32_t length, const void *piece, size_t size, uint64_t from)
@@ -27,6 +17,45 @@ static void overlay(uint8_t *bytes, uint64_t at, uint32_t length, const void *pi
 	for (size_t i = 0; i < size; i++)
 		if (from + i >= at && from + i - at < length)
 			bytes[from + i - at] = ((const uint8_t *)piece)[i];
+}
+
+/* A slice's own file that has another content than in the image, `size` bytes of it at `at`: whether the tree's has it, too. */
+static bool slice_made(const struct retarget *retarget, uint32_t number, int fd, uint64_t at, const uint8_t *bytes, uint32_t length)
+{
+	CLEANUP(free_pointer) uint8_t *made = NULL;
+	size_t size = own_content(retarget, number, &made);
+	CLEANUP(free_pointer) uint8_t *there = malloc(size > length ? size : length);
+	if (!size || !there)
+		return false;
+	if (number != interpreter_at(retarget->index, 0)->node)
+		return read_at(fd, there, size, 0) == 0 && memcmp(there, made, size) == 0;
+	CLEANUP(free_pointer) uint8_t *expected = malloc(length);
+	if (!expected || read_at(fd, there, length, at) < 0)
+		return false;
+	memcpy(expected, bytes, length);
+	overlay(expected, at, length, made, size, retarget->index->nodes[number].size - size);
+	return memcmp(expected, there, length) == 0;
+}
+
+static uint64_t slice_size(const struct retarget *retarget, uint32_t number)
+{
+	CLEANUP(free_pointer) uint8_t *made = NULL;
+	uint64_t whole = retarget->index->nodes[number].size;
+	size_t size = own_content(retarget, number, &made);
+	return size && number != interpreter_at(retarget->index, 0)->node ? size : whole;
+}
+
+uint64_t retargeted_size(const struct retarget *retarget, uint32_t number)
+{
+	if (retarget->sliced && retarget->sliced->finish && !retarget_find(retarget, number))
+		return slice_size(retarget, number);
+	char path[PATH_MAX];
+	uint64_t size = retarget->index->nodes[number].size;
+	const struct fixup *fixup = retarget_find(retarget, number);
+	size_t length = fixup ? retarget_path(retarget, fixup, path) : 0;
+	if (length && fixup->kind == FIXUP_SCRIPT)
+		return size - fixup->header - fixup->room + strlen("#!") + length - 1;
+	return length && fixup->room == FIXUP_AT_END ? size + length : size;
 }
 
 static bool script_made(const struct fixup *fixup, int fd, uint64_t at, const uint8_t *bytes, uint32_t length, const char *path)
@@ -44,6 +73,8 @@ static bool script_made(const struct fixup *fixup, int fd, uint64_t at, const ui
 bool retargeted_from(const struct retarget *retarget, uint32_t number, int fd, uint64_t at, const uint8_t *bytes, uint32_t length)
 {
 	char path[PATH_MAX], found[PATH_MAX];
+	if (retarget->sliced && retarget->sliced->finish && !retarget_find(retarget, number))
+		return slice_made(retarget, number, fd, at, bytes, length);
 	const struct fixup *fixup = retarget_find(retarget, number);
 	size_t size = fixup ? retarget_path(retarget, fixup, path) : 0;
 	if (!size)

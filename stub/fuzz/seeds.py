@@ -3,7 +3,7 @@
 fuzz_frames: a bundle's index, its size before it, and the bytes that its frames lie in. fuzz_squashfs: small file
 systems, those of the tests' forge, whose tables are not compressed, and where there is mksquashfs some of its own.
 fuzz_codecs: blocks of each codec that the front door alone decodes, the codec and the room for the plain bytes before
-them.
+them. fuzz_slices: programs that ask for a loader.
 """
 
 import lzma
@@ -96,9 +96,21 @@ def codecs() -> dict[str, bytes]:
     return found
 
 
+def linked() -> bytes:
+    """A small program of this machine, with required versions in it; none where there is no compiler."""
+    if not shutil.which("cc"):
+        return b""
+    with tempfile.TemporaryDirectory() as folder:
+        source = b'#include <stdio.h>\nint main(void) { return puts(""); }'
+        command = ["cc", "-x", "c", "-", "-s", "-Wl,-z,noseparate-code", "-o", f"{folder}/program"]
+        subprocess.run(command, input=source, check=True)
+        return Path(folder, "program").read_bytes()
+
+
 def main(out: Path) -> None:
     squashfs = {"forged": forged(), "loader": with_loader()}
-    seeds = {"frames": {"golden": frames()}, "squashfs": squashfs, "codecs": codecs()}
+    seeds = {"frames": {"golden": frames()}, "squashfs": squashfs, "codecs": codecs(),
+             "slices": {"forged": program(gap=300), "linked": linked()}}  # fmt: skip
     if shutil.which("mksquashfs"):
         seeds["squashfs"] |= {codec: made(codec) for codec in ("gzip", "zstd", "xz", "lz4", "lzo")}
     for fuzzer, files in seeds.items():

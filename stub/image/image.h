@@ -11,6 +11,7 @@
 #include "image/index.h"
 
 struct codec_state;
+struct sliced;
 
 struct image {
 	int fd;
@@ -22,6 +23,9 @@ struct image {
 	/* Where digests are made behind the app: called by whoever has filled the tree, with the entry's directory and the file of the
 	 * start's trace. */
 	void (*behind)(const struct image *image, int entry_fd, const char *trace);
+#ifndef TMPRUN_SMALL
+	struct sliced *sliced; /* what a libc slice changes about its tree (tree/retarget.h), or NULL */
+#endif
 };
 
 #define IMAGE_CLOSED ((struct image){.fd = -1})

@@ -93,6 +93,11 @@ static int write_entry(int entry_fd, const struct image *image, const char *sour
 {
 	if (write_file(entry_fd, ENTRY_INDEX, image->index.bytes, image->index.size, 0400) < 0)
 		return -1;
+#ifndef TMPRUN_SMALL
+	const char *notes = image->sliced ? image->sliced->notes : "";
+	if (*notes && write_file(entry_fd, ENTRY_SLICE, notes, strlen(notes), 0400) < 0)
+		return -1;
+#endif
 	return write_file(entry_fd, ENTRY_SOURCE, source, strlen(source), 0400);
 }
 
@@ -335,8 +340,8 @@ int build_provide(const struct request *request, const struct root *root, const 
 				    .all = manner.all,
 				    .anew = manner.anew};
 	char stamps[STAMPS_SIZE];
-	stamps_take(&image->index, stamps);
-	retarget_plan(&building.retarget, &image->index, root->path, building.key);
+	stamps_take(retarget_index(image), stamps);
+	retarget_plan(&building.retarget, image, root->path, building.key);
 	if (!layout_tree(root->path, building.key, building.retarget.tree))
 		building.retarget.lacking = 0; /* a path that long cannot be executed either */
 	layout_trace(image->index.key_text, &request->environment, building.trace);
@@ -348,6 +353,9 @@ int build_provide(const struct request *request, const struct root *root, const 
 		return -1;
 	entry->bare = stamps_lack(stamps);
 	retarget_stamp(&building.retarget, stamps);
+#ifndef TMPRUN_SMALL
+	request->mark(request, stamps);
+#endif
 	record_identity(&building, stamps);
 	return 0;
 }

@@ -62,6 +62,22 @@ static int build_somewhere(const struct request *request, const struct roots *ro
 	return build_in(roots, request, image, manner, entry, fault);
 }
 
+/* libc slices are the front door's. */
+#ifdef TMPRUN_SMALL
+#define holds_slice(request, image, entry) true
+#define find_slice(request, image, fault) 0
+#else
+static bool holds_slice(const struct request *request, const struct image *image, const struct entry *entry)
+{
+	return request->hold(request, image, entry->tree);
+}
+
+static int find_slice(const struct request *request, struct image *image, struct fault *fault)
+{
+	return request->slice(request, image, fault);
+}
+#endif
+
 int provide(const struct request *request, struct image *image, struct entry *entry, struct fault *fault)
 {
 	/* Also when nothing has to be filled: a mistake in a script shows at its first start, not after the next reboot. */
@@ -75,9 +91,12 @@ int provide(const struct request *request, struct image *image, struct entry *en
 	roots_list(roots, &request->environment, request->store, request->extract_and_run);
 	if (request_open(request, image, fault) < 0)
 		return -1;
-	if (!request->verify && find_warm(image, roots, entry))
-		return 0;
-	if (request_load_opened(request, image, fault) < 0)
+	if (!request->verify && find_warm(image, roots, entry)) {
+		if (holds_slice(request, image, entry))
+			return 0;
+		entry_release(entry);
+	}
+	if (request_load_opened(request, image, fault) < 0 || find_slice(request, image, fault) < 0)
 		return -1;
 	struct file_limit limit;
 	if (file_limit_lift(&limit, &image->index, fault) < 0)

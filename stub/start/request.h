@@ -8,6 +8,7 @@
 #include "base/environment.h"
 #include "base/fault.h"
 #include "image/image.h"
+#include "tree/interpreters.h"
 
 struct request {
 	struct environment environment;
@@ -31,6 +32,15 @@ struct request {
 	bool force;            /* unpack it whatever it claims to hold */
 	bool nul;              /* printed paths end with a NUL, not a newline */
 	bool verify;           /* compare a tree that is there with the image before it is used */
+
+#ifndef TMPRUN_SMALL
+	/* For an image whose index is loaded: finds a libc slice if its programs need one here, and keeps it; 0, or -1. And for a tree
+	 * that is there: whether what it needs of a slice is there, too, and kept from now on. */
+	int (*slice)(const struct request *request, struct image *image, struct fault *fault);
+	/* When it was decided which tree an image has, this is what else must be as it was: lines of stamps. */
+	void (*mark)(const struct request *request, char stamps[STAMPS_SIZE]);
+	bool (*hold)(const struct request *request, const struct image *image, const char *tree);
+#endif
 
 	/* What this program knows about images that are no bundles: loads the image's index and returns 0, or -1. */
 	int (*foreign)(const struct request *request, struct image *image, struct fault *fault);

@@ -99,6 +99,13 @@ ssize_t layout_read_identity(int root, const char *identity, char *out, size_t s
 	return read_link(root, VERSION "/" ID, identity, out, size);
 }
 
+int layout_stat_identity(int root, const char *identity, struct stat *out)
+{
+	char path[PATH_MAX];
+	join(path, sizeof path, VERSION "/" ID "/", identity, (char *)NULL);
+	return fstatat(root, path, out, AT_SYMLINK_NOFOLLOW);
+}
+
 int layout_open_trees(int root)
 {
 	return openat(root, VERSION "/" TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

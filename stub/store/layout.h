@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/environment.h"
@@ -21,6 +22,7 @@ enum { KEY_LENGTH = 2 * SHA256_SIZE, NAME_SIZE = KEY_LENGTH + 1 + 16 + 1 };
 #define ENTRY_WATCH "watch"
 #define ENTRY_FILLER "filler"
 #define ENTRY_DOOR "door"
+#define ENTRY_SLICE "slice"
 
 /* The shelves that a build uses, as descriptors. */
 struct shelves {
@@ -46,6 +48,8 @@ bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1
 
 /* What the open root remembers of the file with this identity, as readlinkat(2) has it: the key of its tree and stamps. */
 ssize_t layout_read_identity(int root, const char *identity, char *out, size_t size);
+/* When that was written down. */
+int layout_stat_identity(int root, const char *identity, struct stat *out);
 /* The shelf of trees in the open root; and the trash beside an open shelf of trees. */
 int layout_open_trees(int root);
 int layout_open_trash(int trees);

@@ -98,7 +98,7 @@ static bool node_stands(const struct tree *tree, struct place *place, uint32_t n
 	/* Times that not every file system can keep say nothing. */
 	if ((node->mtime >= 0 && node->mtime <= INT32_MAX && stat.st_mtim.tv_sec != node->mtime) || stat.st_mtim.tv_nsec)
 		return false;
-	return (uint64_t)stat.st_size == node->size || (tree->index->head->fixups && (node->flags & NODE_FIRST || S_ISLNK(stat.st_mode)));
+	return (uint64_t)stat.st_size == node->size || node->flags & NODE_FIRST || (tree->index->head->fixups && S_ISLNK(stat.st_mode));
 }
 
 /* Whether all that the image brought is there, as far as type, size and time can tell. */

@@ -12,6 +12,8 @@
 
 enum {
 	SCRIPT_MAX = 1 << 20,
+	SLICE_ITSELF = 1
+		<< 30, /* no interpreter's: a slice's tree has its own path in it wherever it is, and another key than one without */
 	SCRIPT_LINE_MAX = 254, /* the kernel looks at 256 bytes of a script's first line (Linux 5.1; 128 before) */
 };
 
@@ -21,9 +23,15 @@ void retarget_stamp(const struct retarget *retarget, char stamps[STAMPS_SIZE])
 		stamps_add(stamps, retarget->tree);
 }
 
-void retarget_plan(struct retarget *retarget, const struct index *index, const char *root, char key[2 * SHA256_SIZE + 1])
+void retarget_plan(struct retarget *retarget, const struct image *image, const char *root, char key[2 * SHA256_SIZE + 1])
 {
+	const struct index *index = retarget_index(image);
 	*retarget = (struct retarget){.index = index};
+#ifndef TMPRUN_SMALL
+	retarget->sliced = image->sliced;
+	if (image->sliced && image->sliced->finish)
+		retarget->lacking = SLICE_ITSELF;
+#endif
 	memcpy(key, index->key_text, sizeof index->key_text);
 	for (uint32_t i = 0; i < index->interpreters; i++)
 		if (!interpreter_is_here(index, interpreter_at(index, i)))
@@ -75,6 +83,10 @@ const char *retarget_link(const struct retarget *retarget, uint32_t number, uint
 size_t retarget_path(const struct retarget *retarget, const struct fixup *fixup, char out[PATH_MAX])
 {
 	char inside[MAX_PATH + 1];
+#ifndef TMPRUN_SMALL
+	if (retarget->sliced && fixup->interpreter >= retarget->sliced->first)
+		return join(out, PATH_MAX, retarget->sliced->loader, (char *)NULL) ? strlen(out) + 1 : 0;
+#endif
 	index_path(retarget->index, interpreter_at(retarget->index, fixup->interpreter)->node, inside);
 	return join(out, PATH_MAX, retarget->tree, "/", inside, (char *)NULL) ? strlen(out) + 1 : 0;
 }
@@ -140,6 +152,10 @@ static int change_script(const struct retarget *retarget, const struct fixup *fi
 int retarget_file(const struct retarget *retarget, uint32_t number, int fd)
 {
 	char path[PATH_MAX];
+#ifndef TMPRUN_SMALL
+	if (retarget->sliced && retarget->sliced->finish && retarget->sliced->finish(retarget, number, fd) < 0)
+		return -1;
+#endif
 	const struct fixup *fixup = retarget_find(retarget, number);
 	if (!fixup)
 		return 0;

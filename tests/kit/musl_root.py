@@ -22,7 +22,7 @@ set -e
 mount --make-rprivate /
 mount --rbind "$ROOT" "$ROOT"
 mount --bind "$APPS" "$ROOT/apps"
-mount -t proc proc "$ROOT/proc"
+[ -z "$PROC" ] || mount -t proc proc "$ROOT/proc"
 for place in tmp dev/shm run; do mount -t tmpfs -o mode=1777 none "$ROOT/$place"; done
 for device in null zero urandom tty; do mount --bind /dev/$device "$ROOT/dev/$device"; done
 cd "$ROOT"
@@ -59,9 +59,11 @@ def in_musl(
     user: int = 0,
     env: Mapping[str, str] | None = None,
     status: int | None = 0,
+    proc: bool = True,
     **options: object,
 ) -> Result:
-    """Run `command` in the root as `user`, with the directory `apps` at /apps. Only root can be somebody else."""
+    """Run `command` in the root as `user`, with the directory `apps` at /apps. Only root can be somebody else. Without
+    `proc` there is no /proc."""
     if user:
         require_root()
     settings = {"PATH": "/usr/bin:/bin", "HOME": "/home/user" if user else "/root", "TERM": "dumb", **(env or {})}
@@ -70,7 +72,8 @@ def in_musl(
     # chroot is this machine's: the root has only what Alpine would have.
     script = PRELUDE + 'exec "$CHROOT" "$@"'
     inside = [*identity, str(root), "/usr/bin/env", "-i", *words, *command]
-    places = {"ROOT": str(root), "APPS": str(apps), "CHROOT": shutil.which("chroot") or "/usr/sbin/chroot"}
+    places = {"ROOT": str(root), "APPS": str(apps), "CHROOT": shutil.which("chroot") or "/usr/sbin/chroot",
+              "PROC": "yes" if proc else ""}  # fmt: skip
     return harness.run(
         *unshare("-m", "-p", "--fork", "--kill-child"),
         "sh",

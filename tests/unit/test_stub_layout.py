@@ -12,7 +12,7 @@ import pytest
 STUB = Path(__file__).resolve().parents[2] / "stub"
 
 # From the ground up: a folder uses itself and what stands before it.
-FLOORS = ("base", "image", "tree", "store", "gate", "start", "squashfs", "foreign", "door")
+FLOORS = ("base", "image", "tree", "store", "gate", "start", "squashfs", "foreign", "slices", "door")
 # Programs of their own, which nobody includes: the stub has what both programs share; fuzzers take what they test.
 ROOF = {"": FLOORS[: FLOORS.index("start") + 1], "fuzz": FLOORS}
 

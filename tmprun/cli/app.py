@@ -24,7 +24,9 @@ FAILED = 127
 
 # In the order in which people need them: an app is run, looked at, kept; then made and measured. Each is defined in the
 # module of its name, which is loaded when it is asked for: all together they take three times as long to load as one.
-COMMANDS = ("run", "info", "extract", "cache", "doctor", "pack", "convert", "bench", "help")
+COMMANDS = (
+    "run", "info", "integrate", "extract", "cache", "doctor", "libc", "pack", "convert", "oci", "bench", "help"
+)  # fmt: skip
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 # What stands behind APP is the app's, also when it looks like an option.
 ARGUMENTS_OF_THE_APP = ("run", "bench")
@@ -46,6 +48,7 @@ Usage: tmprun APP [ARGS...]
 
   tmprun app.AppImage           run an app that is one file, without FUSE
   tmprun info app.AppImage      what it is, what is in it, whether it runs here
+  tmprun integrate app.AppImage put it into the menus
   tmprun doctor                 where this machine lets apps be unpacked
   tmprun pack App.AppDir -o app make your own app one file that runs itself
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tmprun.cli.output import complain, say, say_json, say_raw
+from tmprun.cli.progress import waiting
 from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, table
 from tmprun.report.audit import Finding, audit
 from tmprun.start.ask_engine import build, roots
@@ -77,7 +78,8 @@ def path(
     Examples:
         ls "$(tmprun cache path app.AppImage)"
     """
-    found = build(image)
+    with waiting(f"unpacking {image}"):
+        found = build(image)
     if as_json:
         say_json({"path": os.fsdecode(found)})
     else:
@@ -133,7 +135,8 @@ def verify(
     Examples:
         tmprun cache verify --repair
     """
-    findings = [*audit(roots(), image, repair=repair)]
+    with waiting(f"comparing {image or 'what is unpacked'}"):
+        findings = [*audit(roots(), image, repair=repair)]
     if as_json:
         say_json([_finding_facts(found) for found in findings])
     else:

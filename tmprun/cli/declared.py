@@ -81,15 +81,17 @@ def declared(command: Any, words: tuple[str, ...] = ()) -> Declared:
     commands = tuple(declared(command.commands[name], (*words, name)) for name in _names(command))
     default = getattr(command, "default", "")
     parameters = [each for each in command.params if not getattr(each, "hidden", False)]
+    meant = next((each for each in commands if each.words[-1] == default), None)
+    own = tuple(_option(each) for each in parameters if each.param_type_name == "option")
     return Declared(
         words,
         _first_sentence(paragraphs[0]) if paragraphs else "",
         tuple(paragraphs),
         tuple(examples.splitlines()),
         tuple(_argument(each) for each in parameters if each.param_type_name == "argument"),
-        (*(_option(each) for each in parameters if each.param_type_name == "option"), HELP),
+        (*own, *(meant.options if meant else (HELP,))),
         commands,
-        next((each for each in commands if each.words[-1] == default), None),
+        meant,
     )
 
 

@@ -17,6 +17,8 @@ from tmprun.errors import EngineFailed, TmprunError
 from tmprun.host import look as host
 from tmprun.host.look import Host
 from tmprun.human import one_line, size_text, table
+from tmprun.libc.shelf import slices
+from tmprun.report.runs_here import REMEDY
 from tmprun.start.ask_engine import roots
 from tmprun.store.shelves import Root
 
@@ -38,7 +40,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     facts = host.look(usable)
     if as_json:
         stores = [{**asdict(root), "free": _free(root)} for root in found]
-        say_json({"version": __version__, "engine": engine, "host": asdict(facts), "stores": stores})
+        added = [asdict(each) for each in slices()]
+        say_json({"version": __version__, "engine": engine, "host": asdict(facts), "stores": stores, "slices": added})
     else:
         rows = [
             *_rows(facts),
@@ -89,11 +92,19 @@ def _rows(facts: Host) -> Iterator[tuple[str, str]]:
     yield "C library", facts.libc
     yield "loaders", ", ".join(facts.loaders) or "none"
     device = "/dev/fuse opens" if facts.fuse.device else "/dev/fuse cannot be opened"
+    yield "libc slices", _slices(facts)
     yield "FUSE", f"{device}, {facts.fuse.helper or 'no fusermount'}"
     yield "user namespaces", facts.user_namespaces
     switch = {True: "enabled", False: "disabled", None: "unknown"}[leases.enabled]
     yield "leases", f"{leases.tried}; {switch}, broken after {leases.break_time} s"
     yield "Python", facts.python
+
+
+def _slices(facts: Host) -> str:
+    """What is added; what to do about it where nothing is and programs of glibc would not start."""
+    added = [f"glibc {each.glibc} in {each.path}" if not each.trouble else f"{each.path}: {each.trouble}"
+             for each in slices()]  # fmt: skip
+    return "; ".join(added) or ("none" if facts.libc.startswith("glibc") else f"none: {REMEDY}")
 
 
 def _stores(found: list[Root]) -> list[str]:

@@ -11,7 +11,7 @@ import typer
 from tmprun.archives import kinds, reading
 from tmprun.archives.kinds import Kind
 from tmprun.cli.output import complain, say_json, say_raw
-from tmprun.cli.progress import stages
+from tmprun.cli.progress import waiting
 from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.human import one_line
 from tmprun.images.image import Image
@@ -50,7 +50,8 @@ def extract(
         sys.stdout.flush()
         verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno(), force=force)
         return
-    paths = verbs.extract(image, directory, patterns or [], force=force)
+    with waiting(f"extracting {image}"):
+        paths = verbs.extract(image, directory, patterns or [], force=force)
     say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})
 
 
@@ -69,8 +70,7 @@ def _of_archive(image: str, directory: str, patterns: list[str], force: bool) ->
 
 
 def _unpack(image: Image, kind: Kind, directory: str, patterns: list[str], force: bool) -> list[bytes]:
-    with stages(after=1) as show:
-        progress = (lambda done, total: show("reading", done, total)) if show else None
+    with waiting(f"extracting {image.path}") as progress:
         found = reading.look(image.fd, kind, progress=progress)
         wanted = None
         if patterns:

@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 
 from tmprun.archives import kinds
 from tmprun.cli.output import complain
-from tmprun.cli.progress import stages
+from tmprun.cli.progress import PATIENCE, stages
 from tmprun.convert import convert as converting
 from tmprun.errors import UnsupportedImage
 from tmprun.images.image import Image
@@ -22,7 +22,6 @@ from tmprun.store import converted
 
 # What only looks at an image never executes it.
 EXECUTES = ("run", "build")
-_PATIENCE = 1.0  # seconds before it is said that something lasts
 
 
 class Request(NamedTuple):
@@ -64,7 +63,7 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
     if not kind.format and not kinds.is_ours(kind):
         complain(f"{image.path}: {kind.what}: it unpacks itself, once")
     with (
-        stages(after=_PATIENCE) as progress,
+        stages(after=PATIENCE) as progress,
         converting.prepared(
             image, kind, entry=request.entry, force=request.force, progress=progress, waiting=waiting, behind=True
         ) as made,

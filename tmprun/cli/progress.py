@@ -1,15 +1,22 @@
-"""A progress bar on stderr, when that is a terminal and what is done lasts."""
+"""What is shown on stderr of what lasts, when that is a terminal: a bar, or what is being done and for how long."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tmprun.human import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+PATIENCE = 1.0  # seconds
+STEP = 0.2
+CLEAR = "\x1b[K"
 
 
 @contextmanager
@@ -55,3 +62,40 @@ def bar(stage: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], Non
     """The same for one stage."""
     with stages(quiet=quiet) as show:
         yield (lambda done, total: show(stage, done, total)) if show else None
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """While the body runs: after a second, say on stderr what is done and for how long; at the end, take it away.
+
+    Whoever knows how far it is may tell, in bytes; None where nobody looks. The cursor stays where the line begins:
+    what the engine has to say takes its place.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    done = threading.Event()
+    shares = [""]
+    teller = threading.Thread(target=_tell, args=(one_line(what), shares, done), daemon=True)
+    teller.start()
+
+    def progress(at: int, total: int) -> None:
+        shares[0] = f" {100 * at // total} %" if total else ""
+
+    try:
+        yield progress
+    finally:
+        done.set()
+        teller.join()
+
+
+def _tell(what: str, shares: list[str], done: threading.Event) -> None:
+    begun = time.monotonic()
+    shown = False
+    while not done.wait(STEP if shown else PATIENCE):
+        sys.stderr.write(f"{what} ...{shares[0]} {time.monotonic() - begun:.0f} s{CLEAR}\r")
+        sys.stderr.flush()
+        shown = True
+    if shown:
+        sys.stderr.write(CLEAR)
+        sys.stderr.flush()

@@ -17,6 +17,7 @@ from tmprun.cli.app import IN_SHORT, everything
 from tmprun.cli.declared import Declared, all_of
 from tmprun.cli.manual import manual
 from tmprun.cli.pages import page
+from tmprun.menus import system
 
 ALONE = "-"
 """The name of what `tmprun` alone prints, among the pages of commands."""
@@ -34,6 +35,9 @@ def share(top: Declared) -> dict[str, str]:
         "zsh/site-functions/_tmprun": completions.zsh(top),
         "fish/vendor_completions.d/tmprun.fish": completions.fish(top),
         "man/man1/tmprun.1": manual(top),
+        f"applications/{system.HANDLER}": system.handler("tmprun"),
+        system.THUMBNAILER: system.thumbnailer("tmprun"),
+        "systemd/user/tmprun-integrate.service": system.unit("tmprun"),
     }
 
 

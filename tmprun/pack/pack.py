@@ -67,6 +67,14 @@ class PackReport:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Slice:
+    """What makes a bundle a libc slice (docs/libc.md): the version of its C library, and what its metadata says."""
+
+    glibc: tuple[int, int]
+    facts: dict[str, object]
+
+
 def pack(
     appdir: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -76,6 +84,7 @@ def pack(
     update_information: str = "",
     arch: str | None = None,
     with_libc: bool = False,
+    slice_: Slice | None = None,
     hot: Sequence[bytes] = (),
     facts: Mapping[str, object] | None = None,
     progress: Progress | None = None,
@@ -85,6 +94,7 @@ def pack(
     `level` is zstd's, 1 to 22 or QUICK_LEVEL; `threads` 0 means one a processor; `arch` (as `uname -m` says it)
     overrides what AppRun says. `with_libc` brings what the AppDir needs of this machine, its C library included
     (`tmprun.pack.with_libc`).
+    `slice_` says that it is no app, but a C library for apps.
     `hot` are the paths of the files that a start opens, in that order, to be filled first; what is no file of the
     AppDir is skipped. `facts` are added to the metadata. `progress(done, total)` counts bytes of file content.
     Raises PackError with all reasons against it, or TmprunError when there is no stub.
@@ -106,6 +116,10 @@ def pack(
         if brought:
             metadata["libc"] = brought.metadata()
         retargeting = _plan(source, brought)
+        if slice_:
+            metadata["slice"] = slice_.facts
+            for fixup in retargeting.fixups:
+                fixup.interpreter.need = slice_.glibc[0] << 16 | slice_.glibc[1]
         headers = _compiled(source)
         with _replacing(target) as file:
             content = _content(source, headers)

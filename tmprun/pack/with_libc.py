@@ -50,10 +50,11 @@ PARTS = {
     "libnss_dns.so.2": "host names from the DNS: opened by name before 2.34",
     "libnss_compat.so.2": "nsswitch.conf may name it",
 }
+LOCALE = "/usr/lib/locale/C.utf8"
 # What the C library opens by itself, relative to its own directory or absolute, and where it goes.
 DATA = (
     ("gconv", "gconv"),  # iconv and fopen(",ccs="): all but a few character sets
-    ("/usr/lib/locale/C.utf8", "locale/C.utf8"),  # setlocale("C.UTF-8"), which Python and others fall back to
+    (LOCALE, "locale/C.utf8"),  # setlocale("C.UTF-8"), which Python and others fall back to
 )
 
 

@@ -200,10 +200,12 @@ def _bundle(image: Image, opened: Opened) -> Info:
         block_size=max((frame.plain for frame in index.frames), default=None),
         name=str(metadata.get("name", "")),
     )
-    glibc, packages = _brought(metadata.get("libc"))
+    slice_ = metadata.get("slice")
+    glibc, packages = _brought(slice_ or metadata.get("libc"))
+    runs_here = "no: it is a C library for other apps; tmprun libc add puts it where starts look for one"
     return replace(
         _info(image, BUNDLE, opened.payload, contents, key=opened.key),
-        runs_here=_runs_here(image, needs_of(opened, index.fixups, glibc)),
+        runs_here=runs_here if slice_ else _runs_here(image, needs_of(opened, index.fixups, glibc)),
         packages=packages,
         hot=start_of([index.nodes[number] for number in index.hot]) if index.hot else None,
         starts=str(metadata.get("starts", "")),
@@ -223,9 +225,14 @@ def _brought(libc: object) -> tuple[tuple[int, ...], tuple[Package, ...]]:
         if not isinstance(libc, dict):
             return (), ()
         version = tuple(int(part) for part in str(libc["glibc"]).split("."))
-        rows = [(str(each["name"]), str(each["version"]), each["licences"]) for each in libc["packages"]]
-        return version, tuple(Package(name, number, tuple(map(str, licences))) for name, number, licences in rows)
-    except (KeyError, TypeError, ValueError):
+        packages = (
+            Package(
+                str(each["name"]), str(each["version"]), tuple(map(str, each["licences"])), str(each.get("source", ""))
+            )
+            for each in libc["packages"]
+        )
+        return version, tuple(packages)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return (), ()
 
 

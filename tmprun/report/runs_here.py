@@ -14,10 +14,12 @@ from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.elf.machines import MAGIC
 from tmprun.errors import BadImage
+from tmprun.human import one_line
 from tmprun.images.opened import Opened
 from tmprun.index.nodes import Fixup, Node
 from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
+from tmprun.libc.shelf import Slice, slices
 from tmprun.start.ask_engine import judge
 
 _BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
@@ -25,6 +27,9 @@ _BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\
 _MOST = 256 << 20
 _SCRIPT = 256
 _APPRUN = 64 << 20
+
+# On both sides, as the engine says it (stub/door/judge.c).
+REMEDY = "on a machine with glibc: tmprun libc make -o glibc.slice; then here: tmprun libc add glibc.slice"
 
 Version = tuple[int, ...]
 
@@ -34,7 +39,7 @@ class Needs:
     """What an image's programs ask of a machine: `loader` and the lowest `glibc`, and the `script` AppRun goes through.
 
     `brought` are the paths that the image has something of its own for; `obstacle` is why the kernel cannot start
-    AppRun here.
+    AppRun here; `static` says that AppRun is a program that needs no loader.
     """
 
     loader: str = ""
@@ -42,6 +47,7 @@ class Needs:
     script: str = ""
     brought: frozenset[str] = frozenset()
     obstacle: str = ""
+    static: bool = False
 
 
 def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = ()) -> Needs:
@@ -52,9 +58,11 @@ def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = ()) -> Nee
     programs += [node for node in below(files.root) if node.kind == FILE and node.first and node is not apprun]
     found: list[Facts] = []
     left = _MOST
+    static = False
     for node in programs:
         left -= node.size
         facts = _facts(files, node) if left >= 0 else None
+        static = static or (node is apprun and facts is not None and facts.kind in ("static", "static-pie"))
         if facts and facts.kind == "program":
             found.append(facts)
     loaders = Counter(facts.interpreter for facts in found)
@@ -65,6 +73,7 @@ def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = ()) -> Nee
         script=script,
         brought=frozenset(os.fsdecode(fixup.interpreter.path) for fixup in fixups),
         obstacle=_obstacle(files),
+        static=static,
     )
 
 
@@ -94,24 +103,36 @@ def _put(files: Opened, node: Node, path: bytes) -> None:
 
 def verdict(needs: Needs) -> str:
     """One line: yes, or what is missing and what to do about it."""
-    if needs.obstacle and not _brings_what_is_missing(needs):
+    lacking = _lacking(needs) if needs.loader else ""
+    slice_ = _slice(needs) if lacking and needs.loader not in needs.brought else None
+    if needs.obstacle and not _brings_what_is_missing(needs, slice_):
         return f"no: {needs.obstacle}"
-    if not needs.loader:
-        return "yes"
-    lacking = _lacking(needs)
     if not lacking:
         return "yes"
     if needs.loader in needs.brought:
         return f"yes, with the C library that it brings ({lacking})"
-    remedy = "repack it with --with-libc on a machine that has it"
-    return f"no: {lacking}, and the image brings no C library; {remedy}"
+    if slice_:
+        return f"yes, with the C library of {one_line(slice_.path)} ({lacking})"
+    there = f"{lacking}, and the image brings no C library; {REMEDY}"
+    return f"yes, as AppRun is static; of its other programs: {there}" if needs.static else f"no: {there}"
 
 
-def _brings_what_is_missing(needs: Needs) -> bool:
-    """Whether the obstacle is what the image has something in place of; a broken AppRun stays broken."""
+def _slice(needs: Needs) -> Slice | None:
+    """The slice that a start would take."""
+    here = [each for each in slices() if not each.trouble and each.machine == os.uname().machine]
+    if os.path.basename(needs.loader).encode() not in GLIBC_LOADERS:
+        return None
+    fit = [each for each in here if each.version[:2] >= needs.glibc[:2]]
+    return max(fit, key=lambda each: each.version, default=None)
+
+
+def _brings_what_is_missing(needs: Needs, slice_: Slice | None) -> bool:
+    """Whether the obstacle is what the image, or a slice, has something in place of; a broken AppRun stays broken."""
     if needs.script:
         return needs.script in needs.brought
-    return needs.loader in needs.brought and f"needs the loader {needs.loader}," in needs.obstacle
+    return (
+        needs.loader in needs.brought or slice_ is not None
+    ) and f"needs the loader {needs.loader}," in needs.obstacle
 
 
 def _lacking(needs: Needs) -> str:

@@ -6,7 +6,7 @@ start, so nothing here is slow to load.
 
 from __future__ import annotations
 
-import os
+from tmprun.host.folders import of_user
 
 VERSION = "v1"
 
@@ -25,11 +25,8 @@ FILLERS = f"{VERSION}/{TREES}/*/filler"
 
 def cache() -> str | None:
     """The disk cache's directory; None when the environment names none."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if base.startswith("/"):
-        return f"{base}/tmprun"
-    home = os.environ.get("HOME", "")
-    return f"{home}/.cache/tmprun" if home.startswith("/") and home != "/" else None
+    base = of_user("XDG_CACHE_HOME", ".cache")
+    return base and f"{base}/tmprun"
 
 
 def shelf(root: str, name: str) -> str:

@@ -427,6 +427,7 @@ def test_json_is_what_the_schemas_say(
         check("extract", image)
     check("cache list")
     check("doctor")
+    check("libc list")
     check("cache verify")
     damage(app.key, "usr/share/noise")
     check("cache verify", app.bundle, status=1)

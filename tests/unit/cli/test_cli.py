@@ -119,7 +119,7 @@ def test_mistakes_are_one_line(run: Run, arguments: list[str], words: str) -> No
 
 
 def test_found_and_no_image_is_126(run: Run, tmp_path: Path) -> None:
-    assert complaint(run("info", "/etc/passwd", status=126)).startswith("/etc/passwd: is not an AppImage")
+    assert complaint(run("info", "/etc/passwd", status=126)).startswith("/etc/passwd: is text, no app")
     assert "is a directory" in complaint(run("info", str(tmp_path), status=126))
 
 
@@ -132,7 +132,7 @@ def test_traceback_only_for_who_asks(run: Run) -> None:
 
 def test_our_own_fault_is_one_line_too(run: Run, program: list[str]) -> None:
     path = Path(program[-1])
-    fault = "import tmprun.report.info\ntmprun.report.info.look = lambda path: 1 // 0\n"
+    fault = "import tmprun.report.info\ntmprun.report.info.look = lambda path, progress: 1 // 0\n"
     path.write_text(path.read_text().replace("sys.exit", f"{fault}sys.exit"))
     assert complaint(run("info", "x", status=127)).startswith("internal error: ZeroDivisionError: ")
 
@@ -225,6 +225,24 @@ def test_progress_on_a_terminal_only(run: Run, appdir: Path, tmp_path: Path) -> 
     assert b"5.0/5.0 MB" in shown
     assert on_a_terminal([*command, "--quiet"], tmp_path) == (0, b"")
     assert run(*command[3:]).stderr == ""
+
+
+SLOW = """
+import tmprun.report.info as info, time
+look = info.look
+info.look = lambda path, progress: (time.sleep(1.6), look(path, progress))[1]
+"""
+
+
+def test_what_takes_long_says_so_on_a_terminal_only(run: Run, program: list[str], tmp_path: Path) -> None:
+    path = Path(program[-1])
+    path.write_text(path.read_text().replace("sys.exit", f"{SLOW}sys.exit"))
+    words = [*program, "info", "none\x1b[31m"]
+    status, shown = on_a_terminal(words, tmp_path)
+    assert status == 127
+    assert b"reading none\\x1b[31m ... 1 s" in shown
+    assert shown.endswith(b"\r\x1b[Ktmprun: none\\x1b[31m: no such file; check the name\r\n")
+    assert "..." not in run("info", "none", status=127).stderr
 
 
 def test_no_colour_for_who_wants_none(run: Run, appdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ def options(*commands: Declared) -> set[str]:
 def test_a_page_has_80_columns_examples_and_no_types(words: str) -> None:
     text = PAGES[words]
     assert max(map(len, text.splitlines())) < 80
-    assert not re.search(r"<(str|int|list|path)|\{[A-Z]|\[required\]|\.\.\.$", text, re.MULTILINE)
+    assert not re.search(r"<(str|int|list|path)|\{[A-Z]|\[required\]", text)
+    assert not re.search(r"\.\.\.$", text.partition("\nCommands:")[2], re.MULTILINE)
     assert "\nExamples:\n" in text
     assert text.splitlines()[0].startswith("Usage: tmprun")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tmprun.libc.shelf import Slice
+from tmprun.report import runs_here
 from tmprun.report.runs_here import Needs, libc_version, verdict
 
 NAME = "ld-linux-x86-64.so.2"
@@ -38,7 +41,7 @@ def test_the_version_stands_in_the_library_beside_the_loader(machine: str, tmp_p
         (
             (2, 31),
             False,
-            "no: needs glibc 2.31, this machine has 2.30, and the image brings no C library; repack it with",
+            "no: needs glibc 2.31, this machine has 2.30, and the image brings no C library; on a machine",
         ),
         ((2, 31), True, "yes, with the C library that it brings (needs glibc 2.31, this machine has 2.30)"),
     ],
@@ -50,9 +53,28 @@ def test_versions(machine: str, glibc: tuple[int, ...], brought: bool, expected:
 
 def test_a_machine_without_that_loader(tmp_path: Path) -> None:
     said = verdict(Needs(str(tmp_path / NAME), (2, 34)))
-    assert said.startswith("no: needs glibc 2.34, this ") and "--with-libc" in said
+    assert said.startswith("no: needs glibc 2.34, this ") and "tmprun libc make" in said and "tmprun libc add" in said
     assert verdict(Needs(str(tmp_path / NAME), (), "", frozenset([str(tmp_path / NAME)]))).startswith("yes, with")
     assert "ld-musl-x86_64.so.1, which this machine lacks" in verdict(Needs(str(tmp_path / "ld-musl-x86_64.so.1")))
+
+
+def test_a_slice_has_what_is_missing(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.uname().machine
+    rows = (("old", here, "2.31"), ("new", here, "2.36"), ("x", "mips", "9.1"))
+    added = [Slice(f"/d/{name}.slice", made_for, glibc) for name, made_for, glibc in rows]
+    added.append(Slice("/d/half.slice", trouble="it is no slice, or not whole"))
+    monkeypatch.setattr(runs_here, "slices", lambda: added)
+    assert verdict(Needs(machine, (2, 30))) == "yes"
+    assert verdict(Needs(machine, (2, 35))).startswith("yes, with the C library of /d/new.slice (needs glibc 2.35, ")
+    assert verdict(Needs(machine, (2, 37))).startswith("no: needs glibc 2.37, ")
+    missing = f"AppRun needs the loader {machine}, which this machine lacks; install it"
+    assert verdict(Needs(machine, (2, 35), obstacle=missing)).startswith("yes, with the C library of /d/new.slice")
+    assert verdict(Needs(machine, (2, 35), obstacle="AppRun is empty")) == "no: AppRun is empty"
+
+
+def test_a_static_apprun_runs(machine: str) -> None:
+    said = verdict(Needs(machine, (2, 31), static=True))
+    assert said.startswith("yes, as AppRun is static; of its other programs: needs glibc 2.31, this machine has 2.30")
 
 
 def test_scripts_and_static_programs() -> None:

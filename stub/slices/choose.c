@@ -1,0 +1,156 @@
+#define _GNU_SOURCE
+#include "slices/choose.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "image/image.h"
+#include "slices/own.h"
+#include "slices/programs.h"
+#include "store/chain.h"
+#include "tree/interpreters.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SYSTEM_PLACE "/usr/lib/tmprun/libc"
+#define SUFFIX ".slice"
+
+void places_list(struct places *places, const struct environment *environment)
+{
+	const char *data = environment_path(environment, XDG_DATA_HOME), *home = environment_path(environment, HOME);
+	places->count = 0;
+	if (home && !home[1])
+		home = NULL; /* that of users who have none */
+	if (data || home)
+		if (join(places->list[0], PATH_MAX, data ? data : home, data ? "" : "/.local/share", "/tmprun/libc", (char *)NULL))
+			places->count++;
+	join(places->list[places->count++], PATH_MAX, SYSTEM_PLACE, (char *)NULL);
+}
+
+static bool is_slice_name(const char *name)
+{
+	size_t length = strlen(name);
+	return name[0] != '.' && length > strlen(SUFFIX) && strcmp(name + length - strlen(SUFFIX), SUFFIX) == 0;
+}
+
+/* Programs are taken from there: the directory, and each above it, is ours or root's alone. */
+static int open_place(const char *place, struct fault *reason)
+{
+	CLEANUP(close_fd) int checked = access(place, F_OK) < 0 ? -1 : chain_open(place, reason);
+	return checked < 0 ? -1 : openat(checked, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool places_have_any(const struct places *places)
+{
+	for (unsigned i = 0; i < places->count; i++) {
+		struct fault reason = {0};
+		CLEANUP(close_fd) int fd = open_place(places->list[i], &reason);
+		struct listing listing = {.fd = fd};
+		for (const char *name; fd >= 0 && (name = listing_next(&listing));)
+			if (is_slice_name(name))
+				return true;
+	}
+	return false;
+}
+
+uint64_t nanoseconds(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
+}
+
+uint64_t places_changed(const struct places *places)
+{
+	uint64_t newest = 0;
+	for (unsigned i = 0; i < places->count; i++) {
+		struct stat stat;
+		CLEANUP(close_fd) int fd = open(places->list[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct listing listing = {.fd = fd};
+		if (fd >= 0 && fstat(fd, &stat) == 0 && nanoseconds(&stat.st_ctim) > newest)
+			newest = nanoseconds(&stat.st_ctim);
+		for (const char *name; fd >= 0 && (name = listing_next(&listing));)
+			if (is_slice_name(name) && fstatat(fd, name, &stat, 0) == 0 && nanoseconds(&stat.st_ctim) > newest)
+				newest = nanoseconds(&stat.st_ctim);
+	}
+	return newest;
+}
+
+const char *glibc_text(uint32_t version, char out[GLIBC_TEXT])
+{
+	char major[24], minor[24];
+	join(out, GLIBC_TEXT, "glibc ", decimal(major, version >> 16), ".", decimal(minor, version & 0xffff), (char *)NULL);
+	return out;
+}
+
+static bool is_trusted(int fd, struct fault *reason)
+{
+	struct stat stat;
+	if (fstat(fd, &stat) == 0 && (stat.st_uid == geteuid() || stat.st_uid == 0) && !(stat.st_mode & 022))
+		return true;
+	BAD_IMAGE(reason, "others may write to it");
+	return false;
+}
+
+/* The version of the slice's glibc; 0 with the reason when it is of no use here. */
+static uint32_t look_at(const char *path, uint32_t need, struct fault *reason)
+{
+	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
+	char here[GLIBC_TEXT], wanted[GLIBC_TEXT];
+	if (image_open(&image, path, reason) < 0 || !is_trusted(image.fd, reason))
+		return 0;
+	int bundle = image_load_bundle(&image, reason);
+	if (bundle <= 0 || !own_is_slice(&image.index)) {
+		BAD_IMAGE(reason, "is no slice, or not whole");
+		return 0;
+	}
+	const struct interpreter *loader = interpreter_at(&image.index, 0);
+	if (!programs_loader(image.index.strings + loader->path, loader->path_length)) {
+		BAD_IMAGE(reason, "is made for another machine");
+		return 0;
+	}
+	if (loader->need >= need)
+		return loader->need;
+	BAD_IMAGE(reason, "has ", glibc_text(loader->need, here), ", and ", glibc_text(need, wanted), " is needed");
+	return 0;
+}
+
+static bool is_among(char *const *tried, const char *path)
+{
+	while (*tried && strcmp(*tried, path) != 0)
+		tried++;
+	return *tried;
+}
+
+/* The best of one place. */
+static void choose_in(const char *place, uint32_t need, char *const *tried, char path[PATH_MAX], uint32_t *best, char why[WHY_ROOM])
+{
+	struct fault reason = {0};
+	CLEANUP(close_fd) int fd = open_place(place, &reason);
+	struct listing listing = {.fd = fd};
+	if (fd < 0 && reason.kind != FAULT_NONE)
+		join(why, WHY_ROOM, place, ": ", reason.text, (char *)NULL);
+	for (const char *name; fd >= 0 && (name = listing_next(&listing));) {
+		char each[PATH_MAX];
+		struct fault unfit = {0};
+		if (!is_slice_name(name) || !join(each, sizeof each, place, "/", name, (char *)NULL) || is_among(tried, each))
+			continue;
+		uint32_t version = look_at(each, need, &unfit);
+		if (!version)
+			join(why, WHY_ROOM, each, ": ", unfit.text, (char *)NULL);
+		/* Of equally new ones the name decides, so that the order on disk does not. */
+		if (version > *best || (version && version == *best && strncmp(each, path, strlen(place)) == 0 && strcmp(each, path) < 0)) {
+			*best = version;
+			memcpy(path, each, strlen(each) + 1);
+		}
+	}
+}
+
+bool choose_slice(const struct places *places, uint32_t need, char *const *tried, char path[PATH_MAX], char why[WHY_ROOM])
+{
+	uint32_t best = 0;
+	for (unsigned i = 0; i < places->count; i++)
+		choose_in(places->list[i], need, tried, path, &best, why);
+	return best;
+}

@@ -1,0 +1,327 @@
+#define _GNU_SOURCE
+#include "slices/slices.h"
+
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "foreign/find.h"
+#include "slices/choose.h"
+#include "slices/derive.h"
+#include "slices/own.h"
+#include "slices/programs.h"
+#include "start/provide.h"
+#include "store/entry.h"
+#include "store/layout.h"
+#include "store/roots.h"
+#include "tree/interpreters.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Behind the numbers of the app's own lease and tie (start/launch.h). */
+enum { LEASE_OF_SLICE_FD = 62 };
+
+/* The app inherits a slice's lease as it does its own: as long as it lives, nobody takes the slice's tree. */
+static bool pass_on_lease(struct entry *entry)
+{
+	int passed = fcntl(entry->lease, F_DUPFD, LEASE_OF_SLICE_FD);
+	if (passed < 0)
+		passed = fcntl(entry->lease, F_DUPFD, STDERR_FILENO + 1);
+	entry_release(entry);
+	return passed >= 0;
+}
+
+/* What glibc looks for at paths of its own is told it where no other program understands these variables. */
+static void use_data(const char *tree)
+{
+	static const char *const places[][2] = {{"GCONV_PATH", "/gconv"}, {"LOCPATH", "/locale"}};
+	for (size_t i = 0; access(GLIBC_LOADER, F_OK) < 0 && i < COUNT(places); i++) {
+		char path[PATH_MAX + 16];
+		join(path, sizeof path, tree, places[i][1], (char *)NULL);
+		if (access(path, X_OK) == 0)
+			setenv(places[i][0], path, 0);
+	}
+}
+
+/* A slice that was started as if it were an app, by the program at its head, has a tree without a cache. */
+static bool is_finished(const char *tree)
+{
+	static const char magic[] = "glibc-ld.so.cache";
+	char path[PATH_MAX + 16], there[sizeof magic - 1];
+	join(path, sizeof path, tree, "/" OWN_CACHE, (char *)NULL);
+	CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && read_at(fd, there, sizeof there, 0) == 0 && memcmp(there, magic, sizeof there) == 0;
+}
+
+/* The slice's tree, leased: built unless it is there. */
+static int provide_slice(const struct request *app, const char *file, struct image *image, struct entry *entry, struct fault *fault)
+{
+	struct request request = {REQUEST_OPENS,         .environment = app->environment,
+				  .typed = file,         .path = file,
+				  .store = app->store,   .fill = "eager",
+				  .verb = "run",         .force = true,
+				  .verify = app->verify, .foreign = app->foreign,
+				  .same = app->same,     .slice = slices_use,
+				  .mark = slices_mark,   .hold = slices_hold};
+	join(request.shown, sizeof request.shown, file, (char *)NULL);
+	if (provide(&request, image, entry, fault) < 0)
+		return -1;
+	if (is_finished(entry->tree))
+		return 0;
+	char identity[IDENTITY_SIZE];
+	image_identity(&image->stat, identity);
+	image_close(image);
+	entry_discard(entry, identity);
+	return provide(&request, image, entry, fault);
+}
+
+/* Where the loader of the slice with that index is in its tree. */
+static bool loader_in(const struct index *slice, const char *tree, char out[PATH_MAX])
+{
+	char inside[MAX_PATH + 1];
+	index_path(slice, interpreter_at(slice, 0)->node, inside);
+	return join(out, PATH_MAX, tree, "/", inside, (char *)NULL);
+}
+
+/* The plan for programs that get the loader at `loader` of the slice `file`, unpacked at `tree`. */
+static struct sliced *plan(const struct image *image, const struct programs *programs, const char *tree, const char *file,
+			   const char *loader, struct fault *fault)
+{
+	const char *const watched[] = {tree, file};
+	struct sliced *sliced = zeroed(1, sizeof *sliced);
+	if (!sliced) {
+		FAILED(fault, "no memory for the slice");
+		return NULL;
+	}
+	if (join(sliced->loader, sizeof sliced->loader, loader, (char *)NULL) &&
+	    join(sliced->notes, sizeof sliced->notes, tree, "\n", file, "\n", loader + strlen(tree), "\n", (char *)NULL) &&
+	    derive_index(&image->index, programs, true, watched, &sliced->index, &sliced->first, fault) == 0)
+		return sliced;
+	own_free(sliced);
+	return NULL;
+}
+
+/* Have the slice `file` for the image. */
+static int use(const struct request *request, struct image *image, const struct programs *programs, const char *file, struct fault *fault)
+{
+	CLEANUP(image_close) struct image slice = IMAGE_CLOSED;
+	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
+	char loader[PATH_MAX];
+	if (provide_slice(request, file, &slice, &entry, fault) < 0)
+		return -1;
+	/* A start that has found the tree there has not read the index. */
+	if (!slice.index.head && image_load_bundle(&slice, fault) <= 0)
+		return BAD_IMAGE(fault, "is no slice any more");
+	if (!loader_in(&slice.index, entry.tree, loader))
+		return BAD_STORE(fault, "the path of the store is too long for a slice");
+	image->sliced = plan(image, programs, entry.tree, file, loader, fault);
+	if (!image->sliced)
+		return -1;
+	debug_log("its programs get the C library of ", file, (char *)NULL);
+	use_data(entry.tree);
+	return pass_on_lease(&entry) ? 0 : FAILED(fault, "no descriptor left for what the app inherits");
+}
+
+/* Whether this machine itself has what programs ask for. */
+static bool is_here(const struct image *image, const struct programs *programs, struct fault *fault)
+{
+	static const char *const nothing[] = {NULL};
+	CLEANUP(index_free) struct index index = {0};
+	uint32_t first;
+	if (derive_index(&image->index, programs, false, nothing, &index, &first, fault) < 0)
+		return true;
+	for (uint32_t i = 0; i < programs->asked_count; i++)
+		if (!interpreter_is_here(&index, interpreter_at(&index, first + i)))
+			return false;
+	return true;
+}
+
+static uint32_t needed(const struct programs *programs)
+{
+	uint32_t need = 0;
+	for (uint32_t i = 0; i < programs->asked_count; i++)
+		need = programs->asked[i].need > need ? programs->asked[i].need : need;
+	return need;
+}
+
+/* Whether the kernel could not start the image itself here: its AppRun is one of the programs, and there is no loader at all. */
+static bool is_hopeless(const struct request *request, const struct index *index, const struct programs *programs)
+{
+	uint32_t apprun = find_from(index, 0, "AppRun", strlen("AppRun"));
+	if (strcmp(request->verb, "run") != 0 || access(GLIBC_LOADER, F_OK) == 0)
+		return false;
+	for (uint32_t i = 0; i < programs->count; i++)
+		if (programs->fixups[i].node == apprun)
+			return true;
+	return false;
+}
+
+/* No slice will do. When it is not AppRun that lacks a C library, the image starts all the same, since it may not need that program;
+ * but it is said what will fail, and why: of a program without its loader a shell says that it is not there. */
+static int do_without(const struct request *request, const struct image *image, const struct programs *programs, const char *why,
+		      struct fault *fault)
+{
+	char program[MAX_PATH + 1], version[GLIBC_TEXT];
+	struct fault said = {0};
+	bool hopeless = is_hopeless(request, &image->index, programs);
+	index_path(&image->index, programs->fixups[0].node, program);
+	fault_set(&said, FAULT_IMAGE, EXIT_FAILED, hopeless ? "AppRun" : program, " needs ", glibc_text(needed(programs), version),
+		  access(GLIBC_LOADER, F_OK) < 0 ? ", which this machine lacks" : ", and this machine has an older one",
+		  *why ? "; no slice will do (" : "", why, *why ? ")" : "", "; " SLICES_REMEDY, (char *)NULL);
+	if (hopeless)
+		*fault = said;
+	else
+		request_report(request, &said);
+	return hopeless ? -1 : 0;
+}
+
+/* The newest slice that will do; when it turns out to be damaged, the next one. */
+static int find(const struct request *request, struct image *image, const struct programs *programs, const struct places *places,
+		struct fault *fault)
+{
+	char paths[TRIED_MAX][PATH_MAX], *tried[TRIED_MAX + 1] = {NULL};
+	char why[WHY_ROOM] = "";
+	for (unsigned i = 0; i < TRIED_MAX && choose_slice(places, needed(programs), tried, paths[i], why); i++) {
+		struct fault reason = {0};
+		if (use(request, image, programs, paths[i], &reason) == 0)
+			return 0;
+		join(why, sizeof why, paths[i], ": ", reason.text, (char *)NULL);
+		debug_log(why, (char *)NULL);
+		tried[i] = paths[i];
+	}
+	return do_without(request, image, programs, why, fault);
+}
+
+static int look_for(const struct request *request, struct image *image, const struct places *places, struct fault *fault)
+{
+	CLEANUP(programs_free) struct programs programs = {0};
+	CLEANUP(files_free) struct files files = {.fd = image->fd, .base = image->base, .index = &image->index};
+	image_prepare(image, &files.codec);
+	if (programs_find(&files, &programs, fault) < 0)
+		return -1;
+	struct fault ignored = {0};
+	return !programs.count || is_here(image, &programs, &ignored) ? 0 : find(request, image, &programs, places, fault);
+}
+
+int slices_use(const struct request *request, struct image *image, struct fault *fault)
+{
+	if (own_is_slice(&image->index)) {
+		image->sliced = own_make(image, fault);
+		return image->sliced ? 0 : -1;
+	}
+	CLEANUP(free_pointer) struct places *places = zeroed(1, sizeof *places);
+	if (!places)
+		return FAILED(fault, "no memory");
+	places_list(places, &request->environment);
+	/* With a loader and no slice there is nothing to choose, and nobody's programs need to be looked at. */
+	if (access(GLIBC_LOADER, X_OK) == 0 && !places_have_any(places))
+		return 0;
+	return look_for(request, image, places, fault);
+}
+
+/* The lines that an entry keeps of its slice: its tree, its file, and where the loader is in the tree. */
+struct notes {
+	char text[2 * PATH_MAX];
+	const char *tree, *file, *loader;
+};
+
+/* 1, or 0 when the tree has no such file, or one that says nothing. */
+static int read_notes(const char *tree, struct notes *notes)
+{
+	char folder[PATH_MAX];
+	join(folder, sizeof folder, tree, "/..", (char *)NULL);
+	CLEANUP(close_fd) int entry = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (entry < 0 || read_text(entry, ENTRY_SLICE, notes->text, sizeof notes->text) < 0)
+		return 0;
+	char *rest = notes->text;
+	notes->tree = strsep(&rest, "\n");
+	notes->file = strsep(&rest, "\n");
+	notes->loader = strsep(&rest, "\n");
+	return notes->loader && rest;
+}
+
+void slices_mark(const struct request *request, char stamps[STAMPS_SIZE])
+{
+	CLEANUP(free_pointer) struct places *places = zeroed(1, sizeof *places);
+	if (!places)
+		return;
+	places_list(places, &request->environment);
+	for (unsigned i = 0; i < places->count; i++)
+		if (access(places->list[i], F_OK) == 0)
+			stamps_add(stamps, places->list[i]);
+}
+
+/* Whether it was decided without a look at the slices which tree the image has: by a bundle itself, or before there was that place. */
+static bool is_unmarked(const char *text, const struct places *places)
+{
+	for (unsigned i = 0; i < places->count; i++)
+		if (access(places->list[i], F_OK) == 0 && !find_text(text, strlen(text), places->list[i]))
+			return true;
+	return false;
+}
+
+/* Whether slices have come, gone or changed since then. */
+static bool is_outdated(const struct image *image, const struct root *root, const struct places *places)
+{
+	char identity[IDENTITY_SIZE], text[KEY_LENGTH + STAMPS_SIZE] = "";
+	struct stat decided;
+	struct fault reason = {0};
+	CLEANUP(close_fd) int fd = root_open(root, false, &reason);
+	image_identity(&image->stat, identity);
+	return fd < 0 || layout_stat_identity(fd, identity, &decided) < 0 ||
+	       layout_read_identity(fd, identity, text, sizeof text - 1) < 0 || is_unmarked(text, places) ||
+	       places_changed(places) >= nanoseconds(&decided.st_mtim);
+}
+
+/* The slice's tree is kept as the app's own is. */
+static bool lease_slice(const struct notes *notes, struct root *root)
+{
+	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
+	struct fault reason = {0};
+	char key[KEY_LENGTH + 1];
+	if (!layout_split(notes->tree, root->path, key))
+		return false;
+	CLEANUP(close_fd) int fd = root_open(root, false, &reason);
+	CLEANUP(close_fd) int trees = fd < 0 ? -1 : layout_open_trees(fd);
+	if (trees < 0 || !entry_take(root, trees, key, &entry))
+		return false;
+	use_data(notes->tree);
+	return pass_on_lease(&entry);
+}
+
+bool slices_hold(const struct request *request, const struct image *image, const char *tree)
+{
+	CLEANUP(free_pointer) struct places *places = zeroed(1, sizeof *places);
+	CLEANUP(free_pointer) struct notes *notes = zeroed(1, sizeof *notes);
+	CLEANUP(free_pointer) struct root *root = zeroed(1, sizeof *root);
+	char key[KEY_LENGTH + 1];
+	if (!places || !notes || !root)
+		return false;
+	places_list(places, &request->environment);
+	/* Without such a directory there is no slice, and a tree that has one was found to be none that is wanted. */
+	if (!places_changed(places))
+		return true;
+	if (!layout_split(tree, root->path, key) || is_outdated(image, root, places))
+		return false;
+	return !read_notes(tree, notes) || lease_slice(notes, root);
+}
+
+struct sliced *slices_recall(const struct image *image, const char *tree, struct fault *fault)
+{
+	char loader[PATH_MAX];
+	if (own_is_slice(&image->index))
+		return own_make(image, fault);
+	CLEANUP(free_pointer) struct notes *notes = zeroed(1, sizeof *notes);
+	CLEANUP(programs_free) struct programs programs = {0};
+	CLEANUP(files_free) struct files files = {.fd = image->fd, .base = image->base, .index = &image->index};
+	if (!notes || !read_notes(tree, notes))
+		return NULL;
+	image_prepare(image, &files.codec);
+	if (programs_find(&files, &programs, fault) < 0 || !programs.count ||
+	    !join(loader, sizeof loader, notes->tree, notes->loader, (char *)NULL))
+		return NULL;
+	return plan(image, &programs, notes->tree, notes->file, loader, fault);
+}

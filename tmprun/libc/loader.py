@@ -1,0 +1,80 @@
+"""The loader of a slice: one that looks for libraries in its own slice, and nowhere else on the machine.
+
+glibc's loader searches, when run paths and LD_LIBRARY_PATH have not helped, /etc/ld.so.cache and then its default
+directories. Both names stand in it as strings. The copy in a slice asks for another cache, whose path is written behind
+the program when the slice is unpacked (stub/slices/own.c); the default directories lead nowhere. So all is found
+in the order in which it is found on a machine with glibc, with the slice where that machine's own libraries are.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from tmprun.elf.header import SIZE
+from tmprun.elf.machines import HEAD, machine_of
+from tmprun.errors import TmprunError
+
+ROOM = 4096
+"""Bytes at the end of the loader for the cache's path: as long as a path can be."""
+MARK = b"tmprun: the path of ld.so.cache"
+"""What stands in the room until then."""
+
+_CACHE = b"\0/etc/ld.so.cache\0"
+_DEFAULTS = re.compile(rb"(?<=\0)/(?:usr/)?(?:local/)?lib(?:32|64|x32)?/(?:[a-z0-9_]+-linux-gnu[a-z0-9]*/)?(?=\0)")
+_PAGE = 4096
+_ROW = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr
+_LOAD, _NOTE, _EXECUTABLE, _READABLE = 1, 4, 1, 4
+_LEA = re.compile(rb"[\x48\x4c]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]", re.DOTALL)  # lea disp32(%rip), %reg
+
+
+class _Row:
+    """One program header, and where it stands."""
+
+    def __init__(self, program: bytes | bytearray, at: int) -> None:
+        self.at = at
+        self.kind, self.flags, self.offset, self.address, _, self.size, self.memory, _ = _ROW.unpack_from(program, at)
+
+
+def for_slice(loader: bytes, name: str) -> bytes:
+    """The loader `name` as a slice has it. TmprunError when it is none that we understand."""
+    if machine_of(loader[:HEAD]) != "x86_64":
+        raise TmprunError("is no loader for x86_64, the only machine that slices are made for yet", name)
+    program = bytearray(_DEFAULTS.sub(lambda found: b"/" + b"\x7f" * (len(found[0]) - 2) + b"/", loader))
+    rows = _rows(program)
+    loads = [row for row in rows if row.kind == _LOAD]
+    at = program.find(_CACHE) + 1
+    holder = next((row for row in loads if row.offset <= at < row.offset + row.size), None)
+    note = next((row for row in rows if row.kind == _NOTE and loads and row.at > loads[-1].at), None)
+    if not at or holder is None or note is None:
+        raise TmprunError("is not built as glibc's loaders are", name, "make the slice on another machine")
+    program += bytes(-len(program) % _PAGE)
+    address = max(row.address + row.memory for row in loads)
+    address += -address % _PAGE
+    if not _lead(program, loads, holder.address + at - holder.offset, address):
+        raise TmprunError("does not say where it looks for its cache", name, "make the slice on another machine")
+    _ROW.pack_into(program, note.at, _LOAD, _READABLE, len(program), address, address, ROOM, ROOM, _PAGE)
+    return bytes(program) + MARK.ljust(ROOM, b"\0")
+
+
+def _rows(program: bytearray) -> list[_Row]:
+    (table,) = struct.unpack_from("<Q", program, 32)
+    size, count = struct.unpack_from("<HH", program, 54)
+    if size != _ROW.size or table < SIZE or table + size * count > len(program):
+        return []
+    return [_Row(program, table + size * number) for number in range(count)]
+
+
+def _lead(program: bytearray, loads: list[_Row], old: int, new: int) -> int:
+    """Let each instruction that takes the address `old` take `new`; how many there were."""
+    count = 0
+    for row in loads:
+        if not row.flags & _EXECUTABLE:
+            continue
+        for found in _LEA.finditer(program, row.offset, row.offset + row.size - 4):
+            at = found.end()
+            behind = row.address + at + 4 - row.offset  # %rip is that of the next instruction
+            if behind + struct.unpack_from("<i", program, at)[0] == old:
+                struct.pack_into("<i", program, at, new - behind)
+                count += 1
+    return count
