@@ -15,20 +15,24 @@ from tmprun_bench.errors import BenchError
 OPTIONS = ("--sort=name", "--format=posix", "--owner=0", "--group=0", "--numeric-owner")
 
 
-def tarball(app: App, packing: Packing) -> Path:
-    """The app as .tar.zst at the level of the others."""
+def tarball(app: App, packing: Packing, codec: str = "zstd") -> Path:
+    """The app as .tar.zst at the level of the others; or, with `gzip`, as .tar.gz at gzip's usual level."""
+    if codec == "gzip":
+        return make(app.folder / f"{app.name}.tar.gz", lambda path: _run(_options("gzip -6 -n", app.appdir, path)))
     name = f"{app.name}-zstd{packing.level}.tar.zst"
-    return make(app.folder / name, lambda path: _pack(app.appdir, path, packing))
+    return make(app.folder / name, lambda path: _run(command(app.appdir, path, packing)))
 
 
 def command(appdir: Path, out: Path, packing: Packing) -> tuple[str, ...]:
     """Packs on all cores."""
-    return (
-        "tar", "-I", f"zstd -{packing.level} -T0 -q", *OPTIONS, "-cf", os.fspath(out), "-C", os.fspath(appdir), ".",
-    )  # fmt: skip
+    return _options(f"zstd -{packing.level} -T0 -q", appdir, out)
 
 
-def _pack(appdir: Path, out: Path, packing: Packing) -> None:
-    done = subprocess.run(command(appdir, out, packing), capture_output=True, text=True, check=False)
+def _options(compressor: str, appdir: Path, out: Path) -> tuple[str, ...]:
+    return ("tar", "-I", compressor, *OPTIONS, "-cf", os.fspath(out), "-C", os.fspath(appdir), ".")
+
+
+def _run(command: tuple[str, ...]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"tar failed: {done.stderr.strip()}")

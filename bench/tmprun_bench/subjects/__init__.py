@@ -15,7 +15,7 @@ from tmprun_bench.measure.context import Context
 from tmprun_bench.measure.harness import Subject
 from tmprun_bench.measure.workspace import file_system
 from tmprun_bench.subjects.disk import on_disk
-from tmprun_bench.subjects.extractions import plain, runtime_extract, tar_zstd, unsquashfs
+from tmprun_bench.subjects.extractions import plain, runtime_extract, tar_gzip, tar_zstd, unsquashfs
 from tmprun_bench.subjects.mounts import (
     SEVERAL,
     erofs_codec,
@@ -25,13 +25,13 @@ from tmprun_bench.subjects.mounts import (
     runtime_fuse,
     squashfuse,
 )
-from tmprun_bench.subjects.ours import FILLS, bundle, foreign
+from tmprun_bench.subjects.ours import FILLS, archive, bundle, foreign
 from tmprun_bench.subjects.parts import missing, no_fuse
 
 __all__ = [
-    "FILLS", "SEVERAL", "bundle", "erofsfuse", "every_extraction", "every_mount", "every_start", "every_way", "facts",
-    "foreign", "kernel_erofs", "kernel_mount", "missing", "no_fuse", "plain", "reading_ways", "runtime_extract",
-    "runtime_fuse", "squashfuse", "tar_zstd", "unsquashfs",
+    "FILLS", "SEVERAL", "archive", "bundle", "erofsfuse", "every_extraction", "every_mount", "every_start", "every_way",
+    "facts", "foreign", "kernel_erofs", "kernel_mount", "missing", "no_fuse", "plain", "reading_ways",
+    "runtime_extract", "runtime_fuse", "squashfuse", "tar_gzip", "tar_zstd", "unsquashfs",
 ]  # fmt: skip
 
 

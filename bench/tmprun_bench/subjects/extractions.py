@@ -61,6 +61,18 @@ def tar_zstd(context: Context, app: App) -> Subject:
     return _then_run(context, app, name, tree, extract, tree)
 
 
+def tar_gzip(context: Context, app: App) -> Subject:
+    """The same with gzip."""
+    name = "tar --gzip, then run"
+    absent = missing("tar", "gzip")
+    if absent:
+        return skipped(name, absent)
+    tree = context.work.tree
+    archive = tarball(app, context.packing, "gzip")
+    extract = context.work.step("tar", "--gzip", "-xf", archive, "-C", tree, timed=True)
+    return _then_run(context, app, name, tree, extract, tree)
+
+
 def _then_run(context: Context, app: App, name: str, emptied: Path, extract: Step, tree: Path) -> Subject:
     steps = (*before(context, app, emptied), extract, run(context, app, tree / "AppRun"))
     return Subject(name, steps, check(context, app))

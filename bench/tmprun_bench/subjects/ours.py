@@ -7,6 +7,7 @@ from typing import Literal
 
 from tmprun_bench.corpora.app import App
 from tmprun_bench.corpora.images import bundled, type2
+from tmprun_bench.corpora.tarball import tarball
 from tmprun_bench.measure.context import Context
 from tmprun_bench.measure.harness import Subject
 from tmprun_bench.measure.timer import Step
@@ -40,6 +41,12 @@ def foreign(
     """`tmprun APPIMAGE`."""
     image = type2(app, context.packing, codec=codec)
     return _tmprun(context, app, named("foreign", codec), (context.door, image), state, fill, disk)
+
+
+def archive(context: Context, app: App, *, state: State = "first ever", codec: str = "zstd") -> Subject:
+    """`tmprun TARBALL`: the first start ever converts it, the others start the bundle that was made of it."""
+    path = tarball(app, context.packing, codec)
+    return _tmprun(context, app, named("archive", codec), (context.door, path), state, "", False)
 
 
 def _tmprun(
