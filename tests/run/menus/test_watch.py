@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 from kit.apps import noise, write
 from kit.harness import Harness, wait_until
-from kit.menu_apps import as_bundle, as_type_2, menu_appdir
+from kit.menu_apps import as_bundle, as_type_1, as_type_2, menu_appdir
 
 from tmprun import menus
 
@@ -28,7 +28,11 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("apps")
     appdir = menu_appdir(folder)
     write(appdir / "usr" / "noise", noise(2_000_000))
-    return {"bundle": as_bundle(appdir, folder / "bundle"), "type 2": as_type_2(appdir, folder / "foreign")}
+    return {
+        "bundle": as_bundle(appdir, folder / "bundle"),
+        "type 1": as_type_1(appdir, folder / "iso"),
+        "type 2": as_type_2(appdir, folder / "foreign"),
+    }
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def soon(true: Callable[[], object], seconds: float = 10) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("kind", ["bundle", "type 2"])
+@pytest.mark.parametrize("kind", ["bundle", "type 1", "type 2"])
 def test_it_comes_and_goes(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path], kind: str) -> None:
     process = watch()
     app = folder / "an app"
