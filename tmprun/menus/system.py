@@ -48,7 +48,7 @@ def thumbnailer(program: str) -> str:
 def unit(program: str) -> str:
     """The systemd user unit that watches ~/Applications.
 
-    systemd looks for programs in a list of its own, without ~/.local/bin.
+    systemd looks for programs in a list of its own, without ~/.local/bin; env looks in PATH.
     """
     return f"""\
 [Unit]
@@ -56,9 +56,8 @@ Description=Apps in ~/Applications are in the menus
 Documentation=man:tmprun(1)
 
 [Service]
-ExecSearchPath=%h/.local/bin:/usr/local/bin:/usr/bin:/bin
 Environment=PATH=%h/.local/bin:/usr/local/bin:/usr/bin:/bin
-ExecStart={program} integrate --watch %h/Applications
+ExecStart=/usr/bin/env {program} integrate --watch %h/Applications
 Restart=on-failure
 Nice=10
 

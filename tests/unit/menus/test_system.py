@@ -91,6 +91,16 @@ def test_where_the_kernel_may_not_be_told(tmp_path: Path) -> None:
         system.tell_kernel(["x"], tmp_path / "none", tmp_path / "binfmt.d" / "file")
 
 
+def test_the_unit_starts_what_lies_in_the_users_own_folder(tmp_path: Path) -> None:
+    """By its ExecStart and its PATH, as systemd does, for which %h is the home."""
+    text = system.unit("tmprun").replace("%h", str(tmp_path))
+    settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    write(tmp_path / ".local" / "bin" / "tmprun", '#!/bin/sh\necho "$@"\n', 0o755)
+    environment = dict([settings["Environment"].split("=", 1)])
+    done = subprocess.run(settings["ExecStart"].split(), env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"integrate --watch {tmp_path}/Applications\n"
+
+
 # Icons
 
 
