@@ -11,6 +11,10 @@ def main(door: str = "") -> int:
     """Do what this process's arguments ask for; returns the exit status. `door`: the front door that started us."""
     programs.started_by = door
     try:
+        if sys.argv[1:2] == ["@convert"]:
+            from tmprun.cli import once
+
+            once.main(sys.argv[2:])
         from tmprun.cli import app
     except ImportError as error:
         return _without_command_line(error)

@@ -10,7 +10,7 @@ import sys
 from tmprun.errors import TmprunError
 
 # What pip calls a package, where that is not the name it is imported by.
-DISTRIBUTIONS = {"elftools": "pyelftools"}
+DISTRIBUTIONS = {"elftools": "pyelftools", "libarchive": "libarchive-c"}
 # What `pip install tmprun` alone does not bring, and the extra that does.
 EXTRAS = {
     "matplotlib": "bench", "numpy": "bench", "scipy": "bench",

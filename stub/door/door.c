@@ -6,7 +6,9 @@
 #include "base/system.h"
 #include "door/help.h"
 #include "door/judge.h"
+#include "door/target.h"
 #include "door/verbs.h"
+#include "foreign/converted.h"
 #include "foreign/foreign.h"
 #include "foreign/python.h"
 #include "foreign/tell.h"
@@ -21,6 +23,13 @@
 #include <unistd.h>
 
 #define KEEPS_ARGV0 1ul /* AT_FLAGS_PRESERVE_ARGV0, linux/binfmts.h */
+
+/* An application, by whatever name: mostly a file. */
+static int start_target(struct request *request)
+{
+	int status;
+	return target_answer(request, &status) ? status : start(request);
+}
 
 static int with_image(struct request *request, char **argv, int argc, int at, int (*act)(struct request *))
 {
@@ -41,15 +50,13 @@ static void keep_from_app(const struct request *request)
 			fcntl(given[i], F_SETFD, FD_CLOEXEC);
 }
 
-/* `tmprun @VERB ...`: what the Python command line, or the importer on its way back, wants of the engine. */
+/* `tmprun @VERB ...`: what the Python command line wants of the engine. */
 static int engine(struct request *request, const struct verb *verb, int argc, char **argv)
 {
 	int at = options_take(request, argv, 2, OF_THE_ENGINE);
 	if (at < 0)
 		return EXIT_FAILED;
 	request->verb = verb->name;
-	if (request->signals)
-		signals_restore(request->signals);
 	keep_from_app(request);
 	if (verb->without_image)
 		return verb->act(request);
@@ -61,7 +68,8 @@ static int run_command(struct request *request, int argc, char **argv)
 	int at = options_take(request, argv, 2, OF_RUN);
 	if (at < 0)
 		return EXIT_FAILED;
-	return at < argc ? with_image(request, argv, argc, at, start) : fault_usage("run needs an image to run", "");
+	int (*act)(struct request *) = request->entry ? converted_start : start_target;
+	return at < argc ? with_image(request, argv, argc, at, act) : fault_usage("run needs an image to run", "");
 }
 
 static int command_line(char **argv)
@@ -118,7 +126,7 @@ static int run_app(struct request *request, int argc, char **argv)
 {
 	const char *meant = strchr(argv[1], '/') || access(argv[1], F_OK) == 0 ? NULL : help_nearest(argv[1]);
 	if (!meant)
-		return with_image(request, argv, argc, 1, start);
+		return with_image(request, argv, argc, 1, start_target);
 	struct fault fault = {0};
 	FAILED(&fault, argv[1], ": no such file, and no such command; did you mean ", meant, "?");
 	return fault_report(&fault);
@@ -142,7 +150,7 @@ int main(int argc, char **argv)
 	if (answer)
 		return say(answer);
 	if (strcmp(argv[1], "--") == 0)
-		return argc > 2 ? with_image(&request, argv, argc, 2, start) : nothing_to_do();
+		return argc > 2 ? with_image(&request, argv, argc, 2, start_target) : nothing_to_do();
 	if (strcmp(argv[1], "run") == 0)
 		return run_command(&request, argc, argv);
 	const struct verb *verb = argv[1][0] == '@' ? verb_find(argv[1] + 1) : NULL;

@@ -2,6 +2,7 @@
 #include "foreign/foreign.h"
 
 #include "base/system.h"
+#include "foreign/converted.h"
 #include "foreign/deflate.h"
 #include "foreign/digests.h"
 #include "foreign/first.h"
@@ -13,6 +14,7 @@
 #include "image/codec.h"
 #include "image/index.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* A copy of an image that is known, by its content. */
@@ -24,11 +26,18 @@ static bool load_as_copy(const struct reading *reading, struct image *image, con
 	       known_load_digest(image, digest, environment);
 }
 
+/* `fault` says what is wrong with it for us; that stays where there is nobody to ask. */
+static int convert_and_take(const struct request *request, struct image *image, struct fault *fault)
+{
+	char path[PATH_MAX];
+	return converted_make(request, image, path, fault) < 0 ? -1 : converted_take(request, image, path, fault);
+}
+
 static int read_and_keep(const struct request *request, struct image *image, struct fault *fault)
 {
 	CLEANUP(reading_free) struct reading reading;
 	if (reading_begin(&reading, image, fault) < 0)
-		return -1;
+		return reading.head.other ? convert_and_take(request, image, fault) : -1;
 	if (strcmp(request->verb, "run") == 0 && head_check_machine(&reading.head, fault) < 0)
 		return -1;
 	if (!load_as_copy(&reading, image, &request->environment)) {
@@ -54,10 +63,11 @@ static int read_and_keep(const struct request *request, struct image *image, str
 
 int foreign_load(const struct request *request, struct image *image, struct fault *fault)
 {
-	if (request->again)
-		return BAD_IMAGE(fault, "is no image that tmprun knows");
+	char path[PATH_MAX];
 	if (known_load(image, &request->environment))
 		return 0;
+	if (known_bundle(image, &request->environment, path))
+		return converted_take(request, image, path, fault);
 	debug_log("nothing is known about this image yet: reading it", (char *)NULL);
 	return read_and_keep(request, image, fault);
 }

@@ -27,8 +27,10 @@ static int read_start(struct source *source, struct head *head, const uint8_t **
 	const uint8_t *bytes = *start = source_read(source, 0, size, fault);
 	if (!bytes)
 		return -1;
+	head->other = size > 0;
 	if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0)
 		return BAD_IMAGE(fault, size ? "is not an AppImage (no program at its start)" : "is empty", "; check the file");
+	head->other = false;
 	bool sound = size >= MACHINE_HEAD && (bytes[EI_CLASS] == ELFCLASS32 || bytes[EI_CLASS] == ELFCLASS64) &&
 		     (bytes[EI_DATA] == ELFDATA2LSB || bytes[EI_DATA] == ELFDATA2MSB);
 	if (!sound)
@@ -74,9 +76,9 @@ static int refuse(const struct source *source, const uint8_t *magic, uint64_t pa
 {
 	char number[24];
 	if (is_iso(source->fd))
-		return BAD_IMAGE(fault, "is a type-1 AppImage (ISO 9660), which tmprun cannot read yet; get a newer release of it");
+		return BAD_IMAGE(fault, "is a type-1 AppImage (ISO 9660)");
 	if (magic && memcmp(magic, "DWARFS", MAGIC_SIZE) == 0)
-		return BAD_IMAGE(fault, "its payload is DwarFS, which tmprun cannot read; get an AppImage with squashfs");
+		return BAD_IMAGE(fault, "its payload is DwarFS");
 	if (payload > source->size)
 		return BAD_IMAGE(fault, "is cut short: the program at its start says that it has ", decimal(number, payload),
 				 " bytes; download it again");
@@ -102,6 +104,7 @@ int head_read(struct head *head, struct source *source, struct fault *fault)
 	bool there = head->payload > 0 && source->size >= MAGIC_SIZE && head->payload <= source->size - MAGIC_SIZE;
 	if (there && !(magic = source_read(source, head->payload, MAGIC_SIZE, fault)))
 		return -1;
+	head->other = magic || is_iso(source->fd);
 	return magic && memcmp(magic, "hsqs", 4) == 0 ? 0 : refuse(source, magic, head->payload, fault);
 }
 

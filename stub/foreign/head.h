@@ -16,6 +16,7 @@
 struct head {
 	char machine[40];  /* as `uname -m` names it, or "ELF machine N" */
 	uint64_t payload;  /* file offset where the squashfs begins */
+	bool other;        /* it is none of ours to read, and may be an archive, a package, or another kind of image */
 };
 
 /* Find the payload: 0; -1 when there is none, or none that we read. */

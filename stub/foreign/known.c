@@ -28,8 +28,8 @@ static int open_cache(const struct environment *environment, bool make)
 	return roots_cache(&cache, environment) ? root_open(&cache, make, &reason) : -1;
 }
 
-/* The name that is remembered for the image, in the cache's open root; false when there is none. */
-static bool look_up(int cache, const struct image *image, char name[KNOWN_NAME])
+/* The name with that ending that is remembered for the image, in the cache's open root; false when there is none. */
+static bool look_up_as(int cache, const struct image *image, const char *ending, char name[KNOWN_NAME])
 {
 	char identity[IDENTITY_SIZE];
 	image_identity(&image->stat, identity);
@@ -37,7 +37,12 @@ static bool look_up(int cache, const struct image *image, char name[KNOWN_NAME])
 	if (length <= DIGEST || strspn(name, "0123456789abcdef") != DIGEST)
 		return false;
 	name[length] = '\0';
-	return strcmp(name + DIGEST, ".index") == 0;
+	return strcmp(name + DIGEST, ending) == 0;
+}
+
+static bool look_up(int cache, const struct image *image, char name[KNOWN_NAME])
+{
+	return look_up_as(cache, image, ".index", name);
 }
 
 /* Open the index that the disk cache has of the image; or -1. */
@@ -64,6 +69,23 @@ static bool load_index(struct image *image, int known)
 bool known_load(struct image *image, const struct environment *environment)
 {
 	return load_index(image, open_known(image, environment));
+}
+
+/* Owns the descriptor. */
+static bool is_whole_bundle(int fd)
+{
+	struct fault ignored = {0};
+	CLEANUP(image_close) struct image bundle = IMAGE_CLOSED;
+	return fd >= 0 && image_take(&bundle, fd, &ignored) == 0 && image_load_bundle(&bundle, &ignored) == 1;
+}
+
+bool known_bundle(const struct image *image, const struct environment *environment, char path[PATH_MAX])
+{
+	struct root root;
+	char name[KNOWN_NAME];
+	CLEANUP(close_fd) int cache = open_cache(environment, false);
+	return cache >= 0 && look_up_as(cache, image, ".bundle", name) && is_whole_bundle(layout_open_image(cache, name)) &&
+	       roots_cache(&root, environment) && layout_image(root.path, name, path);
 }
 
 /* Whether one of the indices that are kept is of an image of that size. (Of a file that was too fresh when it was hashed nothing else
@@ -126,7 +148,7 @@ static int begin_draft(int shelf, const char *temporary)
 	}
 }
 
-/* Written beside its place, published by one rename. (tmprun/store/draft.py) */
+/* Written beside its place, published by one rename. */
 static void write_index(int shelf, const char *name, const struct index *index)
 {
 	char temporary[KNOWN_NAME + 8];

@@ -1,8 +1,9 @@
 /* What the disk cache knows about images that are no bundles (docs/store.md, "Layout"). All of it is best effort: where the cache
- * cannot be written, each start finds out again. (tmprun/store/known.py does the same for the Python part.) */
+ * cannot be written, each start finds out again. */
 #ifndef TMPRUN_FOREIGN_KNOWN_H
 #define TMPRUN_FOREIGN_KNOWN_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/environment.h"
@@ -10,6 +11,9 @@
 
 /* Load the open image's index from there; false when nothing is known. */
 bool known_load(struct image *image, const struct environment *environment);
+
+/* The path of the bundle that the open file was converted into; false when there is none, or no good one. */
+bool known_bundle(const struct image *image, const struct environment *environment, char path[PATH_MAX]);
 
 /* Whether an image of this size is known, and this file not: then it may be a copy of it. */
 bool known_size(const struct image *image, const struct environment *environment);

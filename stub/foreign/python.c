@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -18,16 +17,6 @@
 extern const char python_boot[] __attribute__((visibility("hidden")));
 
 enum { PYTHON_DESCRIPTORS = 16 };
-
-static const int python_ignores[] = {SIGPIPE, SIGXFSZ};
-
-void signals_restore(const char *saved)
-{
-	unsigned long ignored = strtoul(saved, NULL, 10);
-	for (size_t i = 0; i < COUNT(python_ignores); i++)
-		if (!(ignored & 1u << i))
-			signal(python_ignores[i], SIG_DFL);
-}
 
 /* The path of this program, symlinks resolved; where /proc cannot tell, of the name that it was started by. */
 static bool own_path(char path[PATH_MAX])
@@ -92,6 +81,12 @@ static int check_descriptors(struct fault *fault)
 		return 0;
 	return FAILED(fault, "this needs ", decimal(number, PYTHON_DESCRIPTORS),
 		      " descriptors, and the limit is lower; raise it (ulimit -n)");
+}
+
+bool python_there(struct fault *fault)
+{
+	char door[PATH_MAX], python[PATH_MAX];
+	return find_python(door, python, fault) == 0;
 }
 
 int python_become(const char *const *arguments, struct fault *fault)

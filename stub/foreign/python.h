@@ -2,13 +2,14 @@
 #ifndef TMPRUN_FOREIGN_PYTHON_H
 #define TMPRUN_FOREIGN_PYTHON_H
 
+#include <stdbool.h>
+
 #include "base/fault.h"
 
 /* Become `tmprun-py` with these arguments (NULL at the end); does not return but on failure. */
 int python_become(const char *const *arguments, struct fault *fault);
 
-/* CPython ignores SIGPIPE and SIGXFSZ from its first moment. Who starts us through Python says what was ignored before, as text, and
- * this puts it back. */
-void signals_restore(const char *saved);
+/* Whether it is there at all; the reason when it is not. */
+bool python_there(struct fault *fault);
 
 #endif

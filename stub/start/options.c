@@ -15,25 +15,22 @@ struct option {
 	enum option_kind kind;
 	size_t at;       /* what it sets, as an offset in struct request */
 	bool of_run;     /* for everybody; else for the engine's verbs alone */
-	bool handed_on;  /* whoever reads the image in our place has to give it back to us */
 };
 
 static const struct option options[] = {
-	{"--store", TEXT, offsetof(struct request, store), true, true},
-	{"--fill", TEXT, offsetof(struct request, fill), true, true},
-	{"--verify", FLAG, offsetof(struct request, verify), true, true},
-	{"--typed", TEXT, offsetof(struct request, executed), false, true},
-	{"--into", TEXT, offsetof(struct request, directory), false, true},
-	{"--tree", TEXT, offsetof(struct request, directory), false, false}, /* --into, as verify calls it */
-	{"--index-fd", NUMBER, offsetof(struct request, index_fd), false, false},
-	{"--image-fd", NUMBER, offsetof(struct request, image_fd), false, false},
-	{"--read-as", TEXT, offsetof(struct request, read_as), false, false},
-	{"--force", FLAG, offsetof(struct request, force), false, true},
-	{"--nul", FLAG, offsetof(struct request, nul), false, false},
-	{"--signals", TEXT, offsetof(struct request, signals), false, false},
-	{"--again", FLAG, offsetof(struct request, again), false, false},
+	{"--store", TEXT, offsetof(struct request, store), true},
+	{"--fill", TEXT, offsetof(struct request, fill), true},
+	{"--verify", FLAG, offsetof(struct request, verify), true},
+	{"--entry", TEXT, offsetof(struct request, entry), true},
+	{"--typed", TEXT, offsetof(struct request, executed), false},
+	{"--into", TEXT, offsetof(struct request, directory), false},
+	{"--tree", TEXT, offsetof(struct request, directory), false}, /* --into, as verify calls it */
+	{"--index-fd", NUMBER, offsetof(struct request, index_fd), false},
+	{"--image-fd", NUMBER, offsetof(struct request, image_fd), false},
+	{"--read-as", TEXT, offsetof(struct request, read_as), false},
+	{"--force", FLAG, offsetof(struct request, force), false},
+	{"--nul", FLAG, offsetof(struct request, nul), false},
 };
-_Static_assert(2 * COUNT(options) <= OPTION_WORDS_MAX, "room for all");
 
 int fault_usage(const char *what, const char *about)
 {
@@ -75,19 +72,4 @@ int options_take(struct request *request, char **argv, int at, enum option_giver
 		set(request, option, option->kind == FLAG ? NULL : argv[++at]);
 	}
 	return at;
-}
-
-size_t options_hand_on(const struct request *request, const char **out)
-{
-	size_t used = 0;
-	for (size_t i = 0; i < COUNT(options); i++) {
-		const void *place = (const char *)request + options[i].at;
-		const char *text = options[i].kind == TEXT ? *(const char *const *)place : NULL;
-		if (!options[i].handed_on || (options[i].kind == TEXT ? !text : !*(const bool *)place))
-			continue;
-		out[used++] = options[i].name;
-		if (text)
-			out[used++] = text;
-	}
-	return used;
 }

@@ -1,8 +1,6 @@
-/* The options that stand before an image: one table for `tmprun run`, for the engine's verbs, and for the way through Python. */
+/* The options that stand before an image: one table for `tmprun run` and for the engine's verbs. */
 #ifndef TMPRUN_START_OPTIONS_H
 #define TMPRUN_START_OPTIONS_H
-
-#include <stddef.h>
 
 #include "start/request.h"
 
@@ -12,11 +10,6 @@ enum option_giver { OF_RUN, OF_THE_ENGINE };
 /* Take the options at argv[at] and behind it into the request, up to what is none, or behind a `--`: its index; or -1 when one is
  * wrong, which has been said. */
 int options_take(struct request *request, char **argv, int at, enum option_giver giver);
-
-/* Write those that were given and that another program has to hear of to `out`, which has room for OPTION_WORDS_MAX: how many
- * words that are. */
-enum { OPTION_WORDS_MAX = 32 };
-size_t options_hand_on(const struct request *request, const char **out);
 
 /* Say on stderr that the command line is wrong; returns the exit status. */
 int fault_usage(const char *what, const char *about);

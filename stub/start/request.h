@@ -24,12 +24,11 @@ struct request {
 	const char *store;     /* --store, or NULL */
 	const char *fill;      /* --fill, or NULL */
 	const char *directory; /* where an extraction goes, or NULL */
-	const char *signals;   /* which the caller had ignored, when we came through Python; or NULL */
-	const char *verb;      /* what the front door is doing, for the way through Python and back */
+	const char *entry;     /* --entry: what to start of an archive, or NULL */
+	const char *verb;      /* what the front door is doing */
 	bool extract_and_run;
 	bool flag_taken;       /* --appimage-extract-and-run was taken out of the arguments */
 	bool self;             /* the image is the running program */
-	bool again;            /* Python has been asked already: what is unknown now stays so */
 	bool force;            /* unpack it whatever it claims to hold */
 	bool nul;              /* printed paths end with a NUL, not a newline */
 	bool verify;           /* compare a tree that is there with the image before it is used */

@@ -135,6 +135,11 @@ int layout_open_image(int root, const char *name)
 	return openat(root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
+bool layout_image(const char *root, const char *name, char out[PATH_MAX])
+{
+	return join(out, PATH_MAX, root, "/" VERSION "/" IMAGE "/", name, (char *)NULL);
+}
+
 static int open_shelf(int root, const char *name)
 {
 	CLEANUP(close_fd) int version = open_or_make(root, VERSION);

@@ -59,6 +59,8 @@ int layout_open_lock(int trees, const char *key);
 /* In the disk cache: the name of what is known about a foreign image, likewise; and that thing, opened to be read, or -1. */
 ssize_t layout_read_known(int root, const char *identity, char *out, size_t size);
 int layout_open_image(int root, const char *name);
+/* Its path, in the root at that path; false when it is too long. */
+bool layout_image(const char *root, const char *name, char out[PATH_MAX]);
 
 /* The shelf of what is known about foreign images, and the one of what their identities lead to, in the disk cache's open root;
  * made when missing, or -1. */

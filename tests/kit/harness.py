@@ -127,15 +127,9 @@ class Harness:
         self.history.append(result)
         return result
 
-    def refused(self, result: Result, *words: str, status: int = 126, no_python: bool = False) -> None:
-        """Assert our own failure: that status, one line on stderr with all `words`, no output, nothing left behind.
-
-        With `no_python` the front door may also say that it would have to ask Python, which is not beside it: what is
-        no bundle may be anything else.
-        """
+    def refused(self, result: Result, *words: str, status: int = 126) -> None:
+        """Assert our own failure: that status, one line on stderr with all `words`, no output, nothing left behind."""
         text = result.stderr.decode("utf-8", "replace")
-        if no_python and "(tmprun-py)" in text:
-            status = 127
         assert result.status == status, f"not status {status}:\n{result}"
         assert result.stdout == b"", str(result)
         assert text.startswith("tmprun: ") and text.count("\n") == 1 and text.endswith("\n"), str(result)

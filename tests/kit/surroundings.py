@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import pytest
@@ -33,3 +34,8 @@ def require_root() -> None:
 def is_excused(reason: str) -> bool:
     """Whether a test that was skipped for `reason` may be missing from a green run."""
     return not IS_ROOT and FOR_WANT_OF_A_RIGHT in reason
+
+
+def has_landlock() -> bool:
+    """Whether this kernel confines who asks for it (Linux 5.13)."""
+    return int(ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)) > 0

@@ -16,8 +16,9 @@ from tmprun.index import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 HOW_TO = (ROOT / "docs" / "architecture.md").read_text()
-# They give options to the engine, for one purpose each.
+# They give options to the engine, or variables to a program, for one purpose each.
 GIVERS = {"stub/foreign/python.c", "tmprun/start/ask_engine.py", "tmprun/images/opened.py", "tmprun/pack/trace.py"}
+GIVERS |= {"tmprun/convert/own_runtime.py", "tmprun/archives/appdir.py"}
 # What `--help` shows, and what people ask for there, is declared as typer wants it.
 PAGES = re.compile("tmprun/cli/")
 

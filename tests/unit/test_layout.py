@@ -21,8 +21,8 @@ PACKAGE = ROOT / "tmprun"
 
 # From the ground up: a folder uses itself, what stands before it, and the package's own modules that are the ground.
 FLOORS = (
-    "index", "elf", "engine", "host", "desktop", "images", "bundle", "store", "start", "pack", "libc", "report",
-    "menus", "oci", "cli",
+    "index", "elf", "engine", "host", "desktop", "images", "bundle", "archives", "store", "start", "pack", "convert",
+    "libc", "report", "menus", "oci", "cli",
 )  # fmt: skip
 GROUND = {"__init__", "clock", "errors", "human", "missing"}
 # Where the process begins.

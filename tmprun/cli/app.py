@@ -24,7 +24,9 @@ FAILED = 127
 
 # In the order in which people need them: an app is run, looked at, kept; then made and measured. Each is defined in the
 # module of its name, which is loaded when it is asked for: all together they take three times as long to load as one.
-COMMANDS = ("run", "info", "integrate", "extract", "cache", "doctor", "libc", "pack", "oci", "bench", "help")
+COMMANDS = (
+    "run", "info", "integrate", "extract", "cache", "doctor", "libc", "pack", "convert", "oci", "bench", "help"
+)  # fmt: skip
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 # What stands behind APP is the app's, also when it looks like an option.
 ARGUMENTS_OF_THE_APP = ("run", "bench")
@@ -130,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):  # which click makes of it
         status = 128 + signal.SIGINT
     except Exception as error:
-        status = _report(error)
+        status = report(error)
     return status if _printed() else FAILED
 
 
@@ -140,7 +142,7 @@ def _act(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _report(error: Exception) -> int:
+def report(error: Exception) -> int:
     """Say in one line what went wrong, unless that has been said; returns the exit status."""
     if debugging():
         traceback.print_exc()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tmprun.cli.output import complain, say, say_json, say_raw
-from tmprun.cli.waiting import waiting
+from tmprun.cli.progress import waiting
 from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, table
 from tmprun.report.audit import Finding, audit
 from tmprun.start.ask_engine import build, roots

@@ -66,7 +66,7 @@ _tmprun()
     esac
     case $kind in
         word) compadd -a values_; return ;;
-        directory) _files -/; return ;;
+        directory) _directories; return ;;
         file) _files; return ;;
         nothing) return ;;
     esac
@@ -76,7 +76,7 @@ _tmprun()
     if [[ ${words[CURRENT]} == -* ]]; then _describe -o option options_; return; fi
     (( ! $#commands_ )) || _describe command commands_
     case $kind in
-        directory) _files -/ ;;
+        directory) _directories ;;
         file) _files ;;
     esac
 }

@@ -8,13 +8,18 @@ from typing import Annotated
 
 import typer
 
-from tmprun.cli.output import say_json
-from tmprun.cli.waiting import waiting
+from tmprun.archives import kinds, reading
+from tmprun.archives.kinds import Kind
+from tmprun.cli.output import complain, say_json, say_raw
+from tmprun.cli.progress import waiting
+from tmprun.errors import TmprunError, UnsupportedImage
+from tmprun.human import one_line
+from tmprun.images.image import Image
 from tmprun.start import ask_engine as verbs
 
 
 def extract(
-    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")],
+    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, a bundle, an archive or a package.")],
     patterns: Annotated[
         list[str] | None, typer.Argument(metavar="PATTERN", help="Only what matches, as 'usr/share/*'.")
     ] = None,
@@ -32,6 +37,15 @@ def extract(
         tmprun extract app.AppImage -C app.AppDir
         tmprun extract app.AppImage 'usr/share/icons/*'
     """
+    paths = _of_archive(image, directory, patterns or [], force)
+    if paths is not None:
+        paths = [os.path.join(os.fsencode(directory), path) for path in paths]
+        if as_json:
+            say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})
+            return
+        for path in paths:
+            say_raw(one_line(path).encode() if sys.stdout.isatty() else path)
+        return
     if not as_json:
         sys.stdout.flush()
         verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno(), force=force)
@@ -39,3 +53,35 @@ def extract(
     with waiting(f"extracting {image}"):
         paths = verbs.extract(image, directory, patterns or [], force=force)
     say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})
+
+
+def _of_archive(image: str, directory: str, patterns: list[str], force: bool) -> list[bytes] | None:
+    """The paths that were unpacked of an archive; None for what the engine reads, which also says what is no image."""
+    if os.path.isdir(image):
+        return None
+    with Image(image) as opened:
+        kind = kinds.kind_of(opened.fd, image)
+        if kinds.is_ours(kind):
+            return None
+        if not kind.format:
+            what = f"{kind.what}, which only its own program can read, and that would execute it"
+            raise UnsupportedImage(what, remedy="convert it: tmprun convert")
+        return _unpack(opened, kind, directory, patterns, force)
+
+
+def _unpack(image: Image, kind: Kind, directory: str, patterns: list[str], force: bool) -> list[bytes]:
+    with waiting(f"extracting {image.path}") as progress:
+        found = reading.look(image.fd, kind, progress=progress)
+        wanted = None
+        if patterns:
+            wanted, missed = found.tree.matching(patterns)
+            if missed:
+                raise TmprunError(f"nothing in it matches {one_line(missed)}")
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except FileExistsError:
+            raise TmprunError("it is a symlink or no directory", one_line(directory)) from None
+        read = reading.unpack(image.fd, kind, directory, force=force, wanted=wanted, progress=progress)
+    for line in read.lost:
+        complain(f"left out: {line}")
+    return sorted(path for path in found.tree.files if path and (wanted is None or path in wanted))

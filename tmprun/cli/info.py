@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import say, say_json
-from tmprun.cli.waiting import waiting
+from tmprun.cli.progress import waiting
 from tmprun.human import one_line, size_text, table
-from tmprun.menus.icon_file import write_icon
 from tmprun.report import info as looking
 from tmprun.report.info import Contents, Info
 from tmprun.start.ask_engine import roots
@@ -21,7 +20,7 @@ from tmprun.store.traces import Start
 
 
 def info(
-    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, or a bundle.")],
+    image: Annotated[str, typer.Argument(metavar="APP", help="An AppImage, a bundle, an archive or a package.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     icon: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write its icon there, as PNG or as .svg, and print nothing.")
@@ -36,10 +35,12 @@ def info(
         tmprun info --icon app.png app.AppImage
     """
     if icon:
+        from tmprun.menus.icon_file import write_icon  # takes a tenth of the time that all else does to load
+
         write_icon(image, icon, icon_size)
         return
-    with waiting(f"reading {image}"):
-        found = looking.look(image)
+    with waiting(f"reading {image}") as progress:
+        found = looking.look(image, progress)
     entry = store.locate(roots(), found.key) if found.key else None
     cached = entry.path if entry else ""
     if as_json:
@@ -55,8 +56,14 @@ def _rows(found: Info, cached: str) -> Iterator[tuple[str, str]]:
     yield "machine", found.machine
     if found.contents:
         yield "name", found.contents.name
-        yield "starts", _apprun(found.contents.apprun)
-    yield "size", f"{size_text(found.size)}, payload from byte {found.payload_offset} on"
+        yield "package", found.package
+        yield "starts", _starts(found, found.contents.apprun)
+    yield "runtime", found.runtime
+    yield (
+        "size",
+        size_text(found.size)
+        + (f", payload from byte {found.payload_offset} on" if found.key or found.payload_offset else ""),
+    )
     if found.contents:
         yield from _packed(found.contents)
     yield "filled first", _start(found.hot, "as it was packed")
@@ -70,6 +77,7 @@ def _rows(found: Info, cached: str) -> Iterator[tuple[str, str]]:
         yield "unpacked", cached or "not yet"
     yield "brings", "; ".join(f"{each.name} {each.version} ({', '.join(each.licences)})" for each in found.packages)
     yield "runs here", found.runs_here
+    yield "left out", "; ".join(found.left_out)
     yield "cannot run", found.obstacle
 
 
@@ -78,11 +86,26 @@ def _start(start: Start | None, why: str) -> str:
 
 
 def _packed(contents: Contents) -> Iterator[tuple[str, str]]:
+    if not contents.frames and contents.stored_size:
+        yield "packed", f"{size_text(contents.stored_size)}, {contents.codec}"
+        yield "content", _content(contents)
+        return
     level = f" level {contents.level}" if contents.level is not None else ""
     blocks = f" in blocks of up to {contents.block_size} bytes" if contents.block_size else ""
     yield "packed", f"{size_text(contents.stored_size)}, {contents.codec}{level}, {contents.frames} frames{blocks}"
+    yield "content", _content(contents)
+
+
+def _content(contents: Contents) -> str:
     kinds = f"{contents.directories} directories, {contents.symlinks} symlinks, {contents.hard_links} hard links"
-    yield "content", f"{size_text(contents.content_size)} in {contents.files} files; {kinds}"
+    return f"{size_text(contents.content_size)} in {contents.files} files; {kinds}"
+
+
+def _starts(found: Info, apprun: looking.AppRun) -> str:
+    if not found.why:
+        return _apprun(apprun) if apprun.kind != "missing" or not found.obstacle else ""
+    what = f"program for {apprun.machine}" if apprun.kind == "ELF" else _apprun(apprun)
+    return f"{found.starts}, {what}" + (f" ({found.why})" if found.why != "AppRun" else "")
 
 
 def _apprun(apprun: looking.AppRun) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from tmprun.cli.output import complain, say, say_json
 from tmprun.cli.pages import Group
-from tmprun.cli.waiting import waiting
+from tmprun.cli.progress import waiting
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, table

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import complain, say, say_json
-from tmprun.cli.pack import progress_bar, summary
+from tmprun.cli.pack import summary
+from tmprun.cli.progress import bar
 from tmprun.human import one_line, size_text, table
 from tmprun.libc import shelf
 from tmprun.libc.make import make as make_slice
@@ -57,7 +58,7 @@ def make(
         tmprun libc make -o glibc.slice
         tmprun libc make -o desktop.slice --set desktop --add libpcre2-8.so.0
     """
-    with progress_bar(quiet) as progress:
+    with bar("packing", quiet=quiet) as progress:
         made = make_slice(output, add=add or (), sets=sets or (), debs=debs, level=level, progress=progress)
     if quiet:
         return

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from tmprun.cli.output import complain, say
+from tmprun.cli.progress import bar
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, size_text
 from tmprun.pack import pack as packing
@@ -49,7 +45,7 @@ def pack(
     if arguments and not trace:
         raise TmprunError("there is one AppDir to pack", one_line(arguments[0]), "for the app's arguments give --trace")
     traced = run_traced(appdir, arguments or [], threads=threads, with_libc=with_libc) if trace else Trace((), 0)
-    with progress_bar(quiet) as progress:
+    with bar("packing", quiet=quiet) as progress:
         report = packing.pack(
             appdir, output, level=level, threads=threads, update_information=update_info, with_libc=with_libc,
             hot=traced.paths, progress=progress,
@@ -70,24 +66,3 @@ def summary(report: packing.PackReport) -> str:
     share = f", {100 * report.size / report.content:.0f} %" if report.content > report.size else ""
     sizes = f"{size_text(report.size)} of {size_text(report.content)}{share}"
     return f"{sizes}; {report.files} files, {report.arch}, key {report.key[:12]}"
-
-
-@contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr when that is a terminal; else None."""
-    console = Console(stderr=True)
-    if quiet or not sys.stderr.isatty():  # the console also obeys FORCE_COLOR and the like
-        yield None
-        return
-    columns = ("packing", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, transient=True)
-    task = bar.add_task("packing", total=None)
-
-    def show(done: int, total: int) -> None:
-        bar.start()  # when there is something to show, and not before the AppDir was found to be good
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        bar.stop()

@@ -59,6 +59,11 @@ class Image:
     def size(self) -> int:
         return self.facts.st_size
 
+    def check_unchanged(self) -> None:
+        """BadImage when the file is not as it was when it was opened."""
+        if not self._is(os.fstat(self.fd)):
+            raise BadImage("changed while it was read", remedy="try again when nobody writes to it")
+
     @property
     def settled(self) -> bool:
         """Whether something may be remembered of the file: it, and what its path leads to, are what was opened."""

@@ -6,6 +6,7 @@ import os
 
 # Where a volume descriptor's `CD001` may lie, and where AppImage's tools put the update information: offset and size.
 _MAGIC_AT = (32769, 34817, 36865)
+START = 32768  # bytes of it that are no file system's
 _UPDATE_INFORMATION = (0x8373, 512)
 
 

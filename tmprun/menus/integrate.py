@@ -126,20 +126,24 @@ def known_state(path: str) -> str:
     return next((each.state for each in found if each and each.app == path), "")
 
 
-def refresh(*, types: bool = True) -> None:
-    """Have the desktop's databases made anew, by the programs for it that are there."""
+def refresh() -> None:
+    """Have the desktop's databases made anew, by the programs for it that are there.
+
+    An icon cache is brought up to date where there is one, and made nowhere: GTK believes a cache that is newer than
+    the theme's directory, and would not see what others, who know of no cache, put deeper down later.
+    """
     base = data_home()
-    commands = [(base / "applications", ["update-desktop-database", "-q", str(base / "applications")])]
-    if types:
-        commands.append((base / "mime" / "packages", ["update-mime-database", str(base / "mime")]))
     theme = base / "icons" / "hicolor"
-    commands.append((theme, ["gtk-update-icon-cache", "-q", "-t", "-f", str(theme)]))
-    for folder, command in commands:
-        if folder.is_dir() and shutil.which(command[0]):
+    if theme.is_dir():
+        os.utime(theme)  # by which desktops notice; the cache has to be newer
+    for there, command in (
+        (base / "applications", ["update-desktop-database", "-q", str(base / "applications")]),
+        (base / "mime" / "packages", ["update-mime-database", str(base / "mime")]),
+        (theme / "icon-theme.cache", ["gtk-update-icon-cache", "-q", "-t", "-f", str(theme)]),
+    ):
+        if there.exists() and shutil.which(command[0]):
             options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             subprocess.run(command, check=False, **options)  # type: ignore[call-overload]
-    if theme.is_dir():
-        os.utime(theme)  # by which desktops notice
 
 
 def desktop_entry_of(files: Opened) -> bytes:

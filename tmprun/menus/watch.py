@@ -188,7 +188,7 @@ def fill_at_idle(path: str) -> subprocess.Popen[bytes]:
     def idle() -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
-    command = [programs.door(), "cache", "path", path]
+    command = [programs.door(), "@build", "--", path]
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=idle
     )

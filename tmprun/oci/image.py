@@ -19,6 +19,7 @@ from tmprun.elf.machines import HEAD, machine_of
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
+from tmprun.libc.shelf import SUFFIX, SYSTEM, Slice
 from tmprun.menus.app_files import app_files
 from tmprun.menus.integrate import desktop_entry_of
 from tmprun.oci.layer import Blob, Item, tree_items, write_blob, write_layer
@@ -37,10 +38,14 @@ DOOR, APPS, TREE = "usr/bin/tmprun", "app", "app"
 
 @dataclass(frozen=True)
 class Wish:
-    """What the image shall be: the apps, one for each machine, and whether their trees are in it, not their files."""
+    """What the image shall be: the apps, one for each machine, and whether their trees are in it, not their files.
+
+    `slices` bring the C library to apps that do not, each for its machine.
+    """
 
     apps: Sequence[str]
     unpacked: bool = False
+    slices: Sequence[Slice] = ()
     tag: str = "latest"
     time: int = 0
 
@@ -134,6 +139,11 @@ def _layers(wish: Wish, app: str, machine: str, blobs: Path) -> list[Blob]:
             return [write_layer(ground, blobs, wish.time), write_layer(tree_items(tree, TREE), blobs, wish.time)]
     door = Path(programs.door(machine))
     ground += [Item("usr", 0o755), Item("usr/bin", 0o755), Item(DOOR, 0o755, door)]
+    fitting = [each for each in wish.slices if each.machine == machine]
+    shelf = SYSTEM.strip("/")
+    if fitting:
+        ground += [Item("usr/lib", 0o755), Item("usr/lib/tmprun", 0o755), Item(shelf, 0o755)]
+    ground += [Item(f"{shelf}/glibc-{each.glibc}{SUFFIX}", 0o644, Path(each.path)) for each in fitting]
     layer = [Item(f"{APPS}/{_file_name(app)}", 0o755, Path(app))]
     return [write_layer(ground, blobs, wish.time), write_layer(layer, blobs, wish.time)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,7 @@ def pack(
     with_libc: bool = False,
     slice_: Slice | None = None,
     hot: Sequence[bytes] = (),
+    facts: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> PackReport:
     """Pack the AppDir into the bundle `out`, which appears when it is complete and not before.
@@ -91,8 +92,8 @@ def pack(
     says. `with_libc` brings what the AppDir needs of this machine, its C library included (`tmprun.pack.with_libc`).
     `slice_` says that it is no app, but a C library for apps.
     `hot` are the paths of the files that a start opens, in that order, to be filled first; what is no file of the
-    AppDir is skipped. `progress(done, total)` counts bytes of file content. Raises PackError with all reasons against
-    it, or TmprunError when there is no stub.
+    AppDir is skipped. `facts` are added to the metadata. `progress(done, total)` counts bytes of file content.
+    Raises PackError with all reasons against it, or TmprunError when there is no stub.
     """
     target = _target(out, appdir)
     if not 1 <= level <= MAX_LEVEL:
@@ -107,7 +108,7 @@ def pack(
             source = _staged(source, brought)
         if update_information:
             stub = with_update_information(stub, update_information)
-        metadata = _metadata(source, arch=arch, level=level, update_information=update_information)
+        metadata = _metadata(source, arch=arch, level=level, update_information=update_information) | dict(facts or {})
         if brought:
             metadata["libc"] = brought.metadata()
         retargeting = _plan(source, brought)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tmprun.archives import entry as rules
+from tmprun.archives import kinds, reading
+from tmprun.archives.entry import Entry
+from tmprun.archives.kinds import Kind
+from tmprun.archives.reading import Progress, Read
+from tmprun.archives.tree import Found
+from tmprun.convert import own_runtime
+from tmprun.convert.convert import names_of
 from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
 from tmprun.desktop.entry import desktop_entry
 from tmprun.elf.header import PT_INTERP, parse
-from tmprun.elf.machines import HEAD, machine_of, runs
+from tmprun.elf.machines import HEAD, MAGIC, machine_of, runs
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
-from tmprun.errors import BadImage
+from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.host.packages import Package
 from tmprun.images import iso
 from tmprun.images.image import Image
@@ -22,10 +31,12 @@ from tmprun.index.nodes import Node
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
 from tmprun.report.runs_here import Needs, needs_of, verdict
+from tmprun.store import converted
 from tmprun.store.traces import Start, files_of, last_words, recorded, start_of
 
 BUNDLE, TYPE_2, TYPE_1 = "bundle", "AppImage type 2", "AppImage type 1"
 
+OWN_PROGRAM = "only its own program can read it, and that would execute it; it is converted when it is run"
 APPRUN_HEAD = 64 << 10  # bytes: program headers and the loader's name lie at a program's start
 
 
@@ -64,6 +75,8 @@ class Info:
     missing on this machine. `packages` are what was brought with the C library. `hot` is what a bundle has in front
     since a start opens it, `trace` what starts on this machine were seen to open; None when that is not known. `ended`
     is why the app had to be ended, the last time that it ran; empty when it had not, or the next start has said it.
+    `runtime` is the program at the head of an image, where it says so. Of an archive or a package, `starts` is what
+    would be started, `why` by which rule, `package` what it calls itself, `left_out` what no bundle can hold.
     """
 
     path: str
@@ -82,18 +95,98 @@ class Info:
     hot: Start | None = None
     trace: Start | None = None
     ended: str = ""
+    runtime: str = ""
+    starts: str = ""
+    why: str = ""
+    package: str = ""
+    left_out: tuple[str, ...] = ()
 
 
-def look(path: str) -> Info:
-    """Look at the image at `path`. TmprunError when there is none, BadImage when it is none or damaged."""
+def look(path: str, progress: Progress | None = None) -> Info:
+    """Look at the image at `path`. TmprunError when there is none, BadImage when it is none or damaged.
+
+    `progress(done, total)` hears how far an archive was read, in bytes.
+    """
     with Image(path) as image:
-        try:
-            with Opened(image) as opened:
-                return _type_2(image, opened) if opened.index.foreign else _bundle(image, opened)
-        except BadImage as error:
-            if not iso.is_iso(image.fd):
-                raise
-            return _info(image, TYPE_1, 0, None, obstacle=error.what)
+        kind = _kind(image)
+        if kind and kind.format:
+            return _archive(image, kind, progress)
+        if kind and not kinds.is_ours(kind):
+            return replace(
+                _info(image, kind.what, kind.payload, None, obstacle=OWN_PROGRAM),
+                runtime=own_runtime.version_of(image.fd, kind.payload),
+            )
+        with Opened(image) as opened:
+            return _type_2(image, opened) if opened.index.foreign else _bundle(image, opened)
+
+
+def _kind(image: Image) -> Kind | None:
+    """What it is; None for a program that the engine knows more about."""
+    try:
+        return kinds.kind_of(image.fd, image.path)
+    except TmprunError:
+        if os.pread(image.fd, len(MAGIC), 0) == MAGIC:
+            return None
+        raise
+
+
+def _archive(image: Image, kind: Kind, progress: Progress | None) -> Info:
+    """An archive or a package: it is read once, in a child without rights, and nothing is written."""
+    read = reading.look(image.fd, kind, progress=progress)
+    names = (read.package.name,) if read.package else names_of(image.path)
+    try:
+        entry, obstacle = rules.find(read.tree, names=names), ""
+    except UnsupportedImage as error:
+        entry, obstacle = None, f"{error.what}; {error.remedy}"
+    known = converted.lookup(image.identity)
+    package = read.package
+    return replace(
+        _info(image, kind.what, kind.payload, _archived(image, kind, read, entry), obstacle=obstacle),
+        key=os.path.basename(known).removesuffix(converted.BUNDLE) if known else "",
+        machine=_machine_of_entry(read, entry) or (machine_of(os.pread(image.fd, HEAD, 0)) or ""),
+        runtime=own_runtime.version_of(image.fd, kind.payload or iso.START) if kind.format == "iso" else "",
+        starts=os.fsdecode(posixpath.join(entry.top, entry.path)) if entry else "",
+        why=entry.why if entry else "",
+        package=f"{package.name} {package.version}".strip() if package else "",
+        left_out=tuple(read.lost),
+    )
+
+
+def _found(read: Read, entry: Entry | None) -> Found | None:
+    path = posixpath.join(entry.top, entry.path) if entry else b""
+    return read.tree.files.get(read.tree.resolve(path) or b"") if path else None
+
+
+def _machine_of_entry(read: Read, entry: Entry | None) -> str:
+    found = _found(read, entry)
+    return (machine_of(found.head) or "") if found else ""
+
+
+def _archived(image: Image, kind: Kind, read: Read, entry: Entry | None) -> Contents:
+    sorts = Counter(found.kind for path, found in read.tree.files.items() if path)
+    found = _found(read, entry)
+    head = found.head if found else b""
+    apprun = AppRun("missing")
+    if head.startswith(b"#!"):
+        apprun = AppRun("script", _text(head[2:].split(b"\n")[0].strip()))
+    elif found:
+        machine = machine_of(head)
+        apprun = AppRun("ELF", "", machine) if machine else AppRun("other")
+    text = read.tree.texts.get(posixpath.join(entry.top, entry.desktop), b"") if entry and entry.desktop else b""
+    return Contents(
+        codec=kind.compressor or kind.format,
+        level=None,
+        block_size=None,
+        stored_size=image.size - kind.payload,
+        content_size=read.size,
+        frames=0,
+        files=sorts["f"],
+        directories=sorts["d"],
+        symlinks=sorts["l"],
+        hard_links=sorts["h"],
+        name=desktop_entry(text).get("Name", ""),
+        apprun=apprun,
+    )
 
 
 def _bundle(image: Image, opened: Opened) -> Info:
@@ -115,6 +208,7 @@ def _bundle(image: Image, opened: Opened) -> Info:
         runs_here=runs_here if slice_ else _runs_here(image, needs_of(opened, index.fixups, glibc)),
         packages=packages,
         hot=start_of([index.nodes[number] for number in index.hot]) if index.hot else None,
+        starts=str(metadata.get("starts", "")),
         trace=_trace(opened.key, index.nodes),
         ended=last_words(opened.key),
     )
@@ -166,6 +260,7 @@ def _type_2(image: Image, opened: Opened) -> Info:
         runs_here=_runs_here(image, needs_of(opened, index.fixups)),
         trace=_trace(opened.key, index.nodes),
         ended=last_words(opened.key),
+        runtime=own_runtime.version_of(image.fd, opened.payload),
     )
 
 

@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class KnownImage:
-    """What is remembered about a foreign image: its compiled index; an earlier tmprun also kept bundles here."""
+    """What is remembered about a foreign image: its compiled index, or the bundle that it was converted into."""
 
     folder: str
     name: str
@@ -62,11 +62,6 @@ class KnownImage:
     @property
     def in_memory(self) -> bool:
         return False
-
-    @property
-    def outdated(self) -> bool:
-        """Whether nothing reads it any more."""
-        return self.name.endswith(".bundle")
 
 
 def entries(roots: Sequence[Root]) -> list[Entry]:

@@ -13,7 +13,7 @@ VERSION = "v1"
 # Shelves, the folders of a version. In a root:
 TREES, LOCKS, IDENTITIES, STAGES, TRASH = "tree", "lock", "id", "stage", "trash"
 # In the disk cache:
-IMAGES, KNOWN, TRACES = "image", "known", "trace"
+IMAGES, KNOWN, TRACES, SCRATCH = "image", "known", "trace", "scratch"
 ENDED = ".ended"  # behind the key, beside its trace
 
 # What is in an entry; the first four when it is complete, or nearly.

@@ -87,8 +87,6 @@ def plan(items: Sequence[Item], busy: Callable[[Item], bool], limits: Limits, no
     for item in idle:
         if isinstance(item, Entry) and not item.complete:
             chosen[item] = "incomplete"
-        elif isinstance(item, KnownImage) and item.outdated:
-            chosen[item] = "of an earlier version"
         elif limits.age is not None and _last_use(item, now) <= now - limits.age:
             chosen[item] = "not used for so long"
         elif limits.size == 0:

@@ -126,7 +126,7 @@ def test_list_for_people(whole: Harness, app: App, sleeper: App) -> None:
 def test_path_of_what_is_no_image(whole: Harness, tmp_path: Path) -> None:
     write(tmp_path / "text", "text")
     result = whole.run(whole.door, "cache", "path", tmp_path / "text", status=126)
-    assert "is not an AppImage" in complaint(result)
+    assert "is text, no app" in complaint(result)
     assert "no such file" in complaint(whole.run(whole.door, "cache", "path", tmp_path / "none", status=127))
 
 
@@ -326,7 +326,7 @@ def test_extract(whole: Harness, ask: Callable[..., Any], foreign: dict[str, Pat
 
 def test_extract_of_what_is_no_image(whole: Harness) -> None:
     result = whole.run(whole.door, "extract", "/etc/passwd", status=126)
-    assert "/etc/passwd: is not an AppImage" in complaint(result)
+    assert "/etc/passwd: is text, no app" in complaint(result)
     assert os.listdir(whole.work) == []
 
 

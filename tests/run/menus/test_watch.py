@@ -241,4 +241,4 @@ def test_by_hand(harness: Harness, folder: Path, apps: dict[str, Path]) -> None:
     command(harness, "remove", app)
     assert b"not in the menus" in command(harness, "remove", app, status=127).stderr
     assert b"give APP" in command(harness, "add", status=127).stderr
-    assert b"is not an AppImage" in command(harness, "/etc/passwd", status=126).stderr
+    assert b"is text, no app" in command(harness, "/etc/passwd", status=126).stderr

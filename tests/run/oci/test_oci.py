@@ -13,6 +13,7 @@ import pytest
 from kit.apps import App, noise, packed, script_appdir, write
 from kit.harness import Harness
 from kit.menu_apps import ENTRY, as_bundle, as_type_2, menu_appdir
+from kit.slices import make_slice
 from kit.surroundings import IS_ROOT, needs_root
 
 from tmprun.elf.machines import machine_of
@@ -127,7 +128,7 @@ def test_several_machines(harness: Harness, oci: Callable[..., Any], app: App) -
     ("words", "said"),
     [
         (("none", "-o", "x.tar"), b"no such file"),
-        (("/etc/passwd", "-o", "x.tar"), b"is not an AppImage"),
+        (("/etc/passwd", "-o", "x.tar"), b"is text, no app"),
         (("APP", "-o", "/none/x.tar"), b"No such file or directory"),
         (("APP", "-o", "full/"), b"is not empty"),
         (("APP",), b"missing option"),
@@ -150,3 +151,20 @@ def test_a_full_disk_leaves_nothing(harness: Harness, oci: Callable[..., Any], t
     result = harness.run("bash", "-c", script, status=None)
     assert result.status not in (0, None)
     assert not list(harness.work.iterdir())
+
+
+@needs_root
+def test_a_glibc_app_brings_its_slice(harness: Harness, oci: Callable[..., Any], tmp_path: Path) -> None:
+    """/bin/ls, with the C library of this machine, where there is nothing."""
+    appdir = tmp_path / "App"
+    write(appdir / "AppRun", Path("/bin/ls").read_bytes(), 0o755)
+    image = as_type_2(appdir, tmp_path / "ls.AppImage")
+    make_slice(tmp_path / "glibc.slice", "libpcre2-8.so.0", "libselinux.so.1")
+    assert oci(image, "-o", "layout/", "--libc", tmp_path / "glibc.slice").stderr == b""
+    config = inspected("oci:layout:latest", harness.work)["config"]
+    root = unpacked(harness.work / "layout", tmp_path / "bundle")
+    (root / "proc").mkdir()
+    assert started(harness, root, config, "/").stdout.split() == [b"app", b"etc", b"proc", b"tmp", b"usr"]
+    refused = oci(image, "-o", "x.tar", "--unpacked", "--libc", tmp_path / "glibc.slice", status=127)
+    assert b"leave one out" in refused.stderr
+    assert b"no slice" in oci(image, "-o", "x.tar", "--libc", image, status=127).stderr

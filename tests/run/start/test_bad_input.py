@@ -51,7 +51,7 @@ def test_truncated_at_every_page(in_memory: Harness, tiny: App, by_door: bool) -
     for size in sizes:
         image = damaged(in_memory, data[:size])
         if by_door:
-            in_memory.refused(in_memory.run(in_memory.door, image, status=None), no_python=True)
+            in_memory.refused(in_memory.run(in_memory.door, image, status=None))
             continue
         try:
             result = in_memory.run(image, status=None)
@@ -84,7 +84,7 @@ def test_single_bit_flips(in_memory: Harness, tiny: App, count: int) -> None:
             assert shown(result) == expected, f"bit {bit} of byte {at} changed what runs:\n{result}"
             assert at < offset, f"bit {bit} of byte {at} went unnoticed"
         else:
-            in_memory.refused(result, no_python=True)
+            in_memory.refused(result)
             refused += 1
         in_memory.history.clear()
     assert refused > count // 3
@@ -112,9 +112,7 @@ def test_flips_through_the_sanitizers(in_memory: Harness, tiny: App, sanitized_d
     for _ in range(60):
         at = chance.randrange(offset, len(data))
         data[at] ^= 0x04
-        in_memory.refused(
-            in_memory.run(sanitized_door, damaged(in_memory, bytes(data)), *SHOW, status=None), no_python=True
-        )
+        in_memory.refused(in_memory.run(sanitized_door, damaged(in_memory, bytes(data)), *SHOW, status=None))
         data[at] ^= 0x04
 
 
@@ -134,7 +132,7 @@ def elf_without_payload() -> bytes:
 )
 def test_no_image_at_all(harness: Harness, content: bytes, words: list[str]) -> None:
     image = damaged(harness, content)
-    harness.refused(harness.run(harness.door, image, status=None), no_python=True)
+    harness.refused(harness.run(harness.door, image, status=None))
     if words:
         harness.refused(harness.run(image, status=None), *words)
 

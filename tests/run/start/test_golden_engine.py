@@ -40,7 +40,7 @@ def test_bad_ones_are_refused(either: Harness, name: str) -> None:
     image = either.base / "bad"
     image.write_bytes(as_bundle(f"bad/{name}"))
     result = either.run(either.door, image, status=None, timeout=20)
-    either.refused(result, no_python=True)
+    either.refused(result)
     if BAD[name]["when"] == "index":
         assert not either.store.exists(), "something was begun before the index was checked"
 

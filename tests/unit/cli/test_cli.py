@@ -119,7 +119,7 @@ def test_mistakes_are_one_line(run: Run, arguments: list[str], words: str) -> No
 
 
 def test_found_and_no_image_is_126(run: Run, tmp_path: Path) -> None:
-    assert complaint(run("info", "/etc/passwd", status=126)).startswith("/etc/passwd: is not an AppImage")
+    assert complaint(run("info", "/etc/passwd", status=126)).startswith("/etc/passwd: is text, no app")
     assert "is a directory" in complaint(run("info", str(tmp_path), status=126))
 
 
@@ -132,7 +132,7 @@ def test_traceback_only_for_who_asks(run: Run) -> None:
 
 def test_our_own_fault_is_one_line_too(run: Run, program: list[str]) -> None:
     path = Path(program[-1])
-    fault = "import tmprun.report.info\ntmprun.report.info.look = lambda path: 1 // 0\n"
+    fault = "import tmprun.report.info\ntmprun.report.info.look = lambda path, progress: 1 // 0\n"
     path.write_text(path.read_text().replace("sys.exit", f"{fault}sys.exit"))
     assert complaint(run("info", "x", status=127)).startswith("internal error: ZeroDivisionError: ")
 
@@ -230,7 +230,7 @@ def test_progress_on_a_terminal_only(run: Run, appdir: Path, tmp_path: Path) -> 
 SLOW = """
 import tmprun.report.info as info, time
 look = info.look
-info.look = lambda path: (time.sleep(1.6), look(path))[1]
+info.look = lambda path, progress: (time.sleep(1.6), look(path, progress))[1]
 """
 
 

@@ -83,6 +83,23 @@ def test_an_app_is_all_there_and_all_gone(tmp_path: Path, home: Path, make: Make
     assert not [name for name in files(home) if owner in name]
 
 
+def test_databases_are_made_anew_by_the_programs_that_are_there(
+    app: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    integrate(str(app))
+    refresh()
+    for name in ("update-desktop-database", "update-mime-database", "gtk-update-icon-cache"):
+        write(tmp_path / "bin" / name, f'#!/bin/sh\necho "{name} $*" >>"{tmp_path}/called"\n', 0o755)
+    refresh()
+    called = [f"update-desktop-database -q {home}/applications", f"update-mime-database {home}/mime"]
+    assert (tmp_path / "called").read_text().splitlines() == called
+    write(home / "icons/hicolor/icon-theme.cache", "old")
+    refresh()
+    last = f"gtk-update-icon-cache -q -t -f {home}/icons/hicolor"
+    assert (tmp_path / "called").read_text().splitlines() == [*called, *called, last]
+
+
 def test_what_an_appimage_tool_put_there_is_replaced(app: Path, home: Path) -> None:
     """Theirs has the same name, or another but the same identifier: there is one entry in the end."""
     theirs = f"applications/appimagekit_{identifier(str(app))}-Old_Name.desktop"

@@ -8,10 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from kit import archives
+from kit.archives import KINDS
 from kit.foreign_images import COMPRESSORS, head, mksquashfs, sample_tree, write_image
 from kit.packing import quickly, script
-from kit.real_images import REAL, Real, name_of, present
-from kit.trees import below
+from kit.real_images import LINUXDEPLOY, REAL, Real, name_of, present
+from kit.trees import below, snapshot
 
 from tmprun.errors import BadImage, TmprunError
 from tmprun.report import info
@@ -108,8 +110,8 @@ def test_signed_bundle(appdir: Path, out: Path) -> None:
 def test_type_1(type_1_images: list[Path]) -> None:
     for image in type_1_images:
         found = look(str(image))
-        assert (found.type, found.machine, found.contents) == (info.TYPE_1, "x86_64", None)
-        assert "type-1 AppImage" in found.obstacle
+        assert (found.type, found.machine, found.starts, found.why) == (info.TYPE_1, "x86_64", "AppRun", "AppRun")
+        assert found.contents and found.contents.codec == "iso" and found.contents.files
 
 
 @pytest.mark.parametrize("image", REAL, ids=name_of)
@@ -173,11 +175,8 @@ def test_not_an_image(tmp_path: Path) -> None:
     with pytest.raises(BadImage, match="is a directory"):
         look(str(tmp_path))
     (tmp_path / "text").write_text("text")
-    with pytest.raises(BadImage, match="is not an AppImage"):
+    with pytest.raises(BadImage, match="is text, no app"):
         look(str(tmp_path / "text"))
-    (tmp_path / "dwarfs").write_bytes(head() + b"DWARFS" + bytes(9000))
-    with pytest.raises(BadImage, match="DwarFS"):
-        look(str(tmp_path / "dwarfs"))
 
 
 def test_metadata_that_is_none(appdir: Path, out: Path) -> None:
@@ -185,3 +184,48 @@ def test_metadata_that_is_none(appdir: Path, out: Path) -> None:
     assert info._metadata(b"[" * 100_000) == {}
     assert info._metadata(b"[1]") == {}
     assert info._metadata(b"\xff") == {}
+
+
+# Archives and packages.
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "AppImage"])
+def test_archives(tmp_path: Path, name: str) -> None:
+    """What is in it and what would be started, without a file written or a program run."""
+    top = archives.tree(tmp_path / "in")
+    archive = KINDS[name](tmp_path / f"app-1.0.{name}", top)
+    before = snapshot(tmp_path)
+    found = look(str(archive))
+    assert found.contents is not None
+    assert found.starts.endswith("bin/app") and found.why == "the one program in bin/"
+    assert found.contents.apprun == AppRun("script", "/bin/sh")
+    hard = found.contents.hard_links
+    assert found.contents.files + hard == 8 and hard in (0, 1)
+    assert found.contents.symlinks == 2 and found.contents.stored_size == archive.stat().st_size
+    assert (found.package, found.obstacle) == ({"rpm": "app 1.0-2", "deb": "app 1.0"}.get(name, ""), "")
+    assert snapshot(tmp_path) == before
+
+
+def test_what_is_not_clear_is_said(tmp_path: Path) -> None:
+    for each in "ab":
+        script(tmp_path / "x" / "bin" / each)
+    found = look(str(archives.bsdtar(tmp_path / "x.tar", tmp_path / "x")))
+    assert found.starts == "" and "--entry: bin/a, bin/b" in found.obstacle
+
+
+def test_what_a_bundle_cannot_hold_is_said(tmp_path: Path) -> None:
+    members = [archives.member("AppRun", b"#!/bin/sh", mode=0o755), archives.member("pipe", kind=b"6")]
+    (tmp_path / "a.tar").write_bytes(archives.tar(members))
+    assert look(str(tmp_path / "a.tar")).left_out == ("fifo: pipe",)
+
+
+def test_a_payload_that_only_its_own_program_reads(tmp_path: Path) -> None:
+    image = tmp_path / "a.AppImage"
+    image.write_bytes(head() + b"DWARFS\2\5" + bytes(1000))
+    found = look(str(image))
+    assert (found.type, found.contents, found.payload_offset) == ("AppImage with DwarFS", None, len(head()))
+    assert "would execute it" in found.obstacle
+
+
+def test_the_runtime(tmp_path: Path) -> None:
+    assert look(str(present(LINUXDEPLOY.path))).runtime == "AppImageKit 5735cc5"

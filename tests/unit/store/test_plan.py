@@ -73,10 +73,10 @@ def test_known_images_compete_by_last_use() -> None:
     assert planned(entry(1), index, limits=Limits(size=10, memory=0)) == [index]
 
 
-def test_what_an_earlier_version_knew_goes() -> None:
-    """It unpacked images of some codecs into bundles, in the disk cache."""
+def test_what_archives_were_converted_into_stays_as_long_as_indices() -> None:
     bundle, index = (KnownImage("/c", f"{key(9)}.{kind}", 10, NOW) for kind in ("bundle", "index"))
-    assert planned(entry(1), bundle, index, limits=Limits(1 << 60, 1 << 60)) == [bundle]
+    assert planned(entry(1), bundle, index, limits=Limits(1 << 60, 1 << 60)) == []
+    assert planned(entry(1), bundle, index, limits=Limits(1 << 60, 1 << 60, age=0)) == [entry(1), bundle, index]
 
 
 def test_default_share_is_a_quarter_of_the_memory() -> None:

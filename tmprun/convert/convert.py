@@ -1,0 +1,189 @@
+"""An image, archive or package of any kind becomes a bundle.
+
+It is unpacked in a scratch directory of the disk cache, made an AppDir there, and packed like any other. So what is
+held in memory does not grow with it, and what makes a bundle right makes this one right.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tmprun.archives import appdir, kinds, reading
+from tmprun.archives.kinds import Kind
+from tmprun.bundle.footer import read_footer, read_index
+from tmprun.convert import own_runtime
+from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
+from tmprun.errors import TmprunError
+from tmprun.human import one_line
+from tmprun.images import iso
+from tmprun.images.image import Image
+from tmprun.index.decode import decode
+from tmprun.pack.appdir import PackError
+from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, pack
+from tmprun.start import ask_engine
+from tmprun.store.scratch import scratch
+
+# `stage` is "reading" or "packing"; `done` and `total` are bytes, and a total of 0 is not known.
+Progress = Callable[[str, int, int], None]
+
+_REFUSALS = {os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)}
+_ENDINGS = re.compile(r"(\.tar)?\.[A-Za-z0-9]+$")
+
+
+@dataclass
+class Prepared:
+    """An AppDir in the scratch directory `folder`: where, what it starts and why, and what is to be said.
+
+    `lost` are things that a bundle cannot hold, a line each. `facts` go into the bundle's metadata.
+    """
+
+    folder: str
+    path: str
+    starts: str
+    why: str
+    lost: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
+    update_information: str = ""
+
+
+@contextmanager
+def prepared(
+    image: Image,
+    kind: Kind,
+    *,
+    entry: str = "",
+    force: bool = False,
+    progress: Progress | None = None,
+    waiting: Callable[[], None] | None = None,
+) -> Iterator[Prepared]:
+    """The open image as an AppDir on disk, as long as the block lasts; errors about it say where they belong.
+
+    `entry` is what is to be started of it, when the rules do not tell (docs/archives.md). `waiting` is called when
+    somebody else is converting it just now; then that is waited for.
+    """
+    with scratch(image.identity, waiting) as folder, _in_words(folder):
+        made = _unpacked(image, kind, folder, entry, force, progress)
+        image.check_unchanged()
+        _add_facts(image, kind, made)
+        try:
+            yield made
+        except PackError as error:
+            # What is wrong with the AppDir is wrong with the image that it came from.
+            for each in (error, *error.also):
+                each.where = each.where.replace(one_line(made.path), one_line(image.path), 1)
+            raise
+
+
+@contextmanager
+def _in_words(folder: str) -> Iterator[None]:
+    """What the system refuses in the scratch directory, which nobody knows by that name."""
+    try:
+        yield
+    except OSError as error:
+        raise _refused(folder, error.strerror or str(error)) from None
+    except PackError as error:
+        if error.where.startswith(folder) and error.what in _REFUSALS:
+            raise _refused(folder, error.what) from None
+        raise
+
+
+def _refused(folder: str, why: str) -> TmprunError:
+    remedy = "set XDG_CACHE_HOME to a directory of yours with room"
+    return TmprunError(f"cannot be converted: {why} in {os.path.dirname(folder)}", remedy=remedy)
+
+
+def convert(
+    prepared: Prepared,
+    out: str | os.PathLike[str],
+    *,
+    level: int = DEFAULT_LEVEL,
+    threads: int = 0,
+    with_libc: bool = False,
+    hot: Sequence[bytes] = (),
+    progress: Progress | None = None,
+) -> PackReport:
+    """Pack what was prepared into the bundle `out`; see `pack.pack`."""
+    return pack(
+        prepared.path, out, level=level, threads=threads, with_libc=with_libc, hot=hot, facts=prepared.facts,
+        update_information=prepared.update_information,
+        progress=(lambda done, total: progress("packing", done, total)) if progress else None,
+    )  # fmt: skip
+
+
+def names_of(path: str) -> tuple[str, ...]:
+    """What an archive is called, without its ending."""
+    name = posixpath.basename(path)
+    return (_ENDINGS.sub("", name) or name,)
+
+
+def _unpacked(image: Image, kind: Kind, folder: str, entry: str, force: bool, progress: Progress | None) -> Prepared:
+    tree = os.path.join(folder, "tree")
+    os.mkdir(tree)
+    if kind.format:
+        return _from_archive(image, kind, folder, tree, entry, force, progress)
+    if not kinds.is_ours(kind):
+        told = (lambda size: progress("unpacking itself", size, 0)) if progress else None
+        path = own_runtime.unpack(image, kind.payload, folder, told)
+        facts = {"unpacked_by": own_runtime.version_of(image.fd, kind.payload) or "its own program"}
+        return _with_entry(Prepared(folder, path, "", "", facts=dict(facts)), path, entry, (), False, 0)
+    ask_engine.extract(image.path, tree, (), force=force)
+    return _with_entry(Prepared(folder, tree, "", ""), tree, entry, names_of(image.path), False, 0)
+
+
+def _from_archive(
+    image: Image, kind: Kind, folder: str, tree: str, entry: str, force: bool, progress: Progress | None
+) -> Prepared:
+    read = reading.unpack(
+        image.fd, kind, tree, force=force,
+        progress=(lambda done, total: progress("reading", done, total)) if progress else None,
+    )  # fmt: skip
+    package = read.package
+    names = (package.name,) if package else names_of(image.path)
+    made = Prepared(folder, tree, "", "", read.lost, read.notes)
+    if package:
+        made.facts["package"] = {"name": package.name, "version": package.version, "machine": package.machine}
+        if package.depends:
+            made.notes.append(f"it depends on packages that it does not bring: {one_line(package.depends)}")
+    return _with_entry(made, tree, entry, names, package is not None, read.newest)
+
+
+def _with_entry(made: Prepared, root: str, entry: str, names: tuple[str, ...], package: bool, time: int) -> Prepared:
+    made.path, found, notes = appdir.make(root, wanted=entry, names=names, package=package, time=time)
+    made.starts, made.why = os.fsdecode(found.path), found.why
+    made.notes += notes
+    return made
+
+
+def _add_facts(image: Image, kind: Kind, made: Prepared) -> None:
+    made.facts |= {"converted": kind.what, "starts": one_line(made.starts)}
+    if made.lost:
+        made.facts["left_out"] = [one_line(line) for line in made.lost]
+    if section(image.fd, SIGNATURE):
+        made.facts["signature"] = "the original was signed; that does not cover this file"
+        made.notes.append("its signature does not cover the bundle")
+    raw = iso.update_information(image.fd) if kind.format == "iso" else section(image.fd, UPDATE_INFORMATION)
+    made.update_information = (raw or b"").decode("utf-8", "surrogateescape")
+    if kind == kinds.BUNDLE:
+        made.facts.pop("converted")
+
+
+def starts_of(bundle: str) -> str:
+    """What the converted bundle at `bundle` starts, as it was found when it was made."""
+    import json
+
+    with open(bundle, "rb") as file:
+        footer = read_footer(file.fileno())
+        if footer is None:
+            return ""
+        try:
+            found = json.loads(decode(read_index(file.fileno(), footer)).metadata)
+        except (ValueError, TmprunError):
+            return ""
+    return str(found.get("starts", "")) if isinstance(found, dict) else ""

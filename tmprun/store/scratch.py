@@ -1,0 +1,80 @@
+"""A directory to work in that is gone afterwards: in the disk cache, one for each file that is being converted.
+
+Who works in it has it locked. A killed one leaves it behind without a lock, and the next one who needs any clears it
+away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from tmprun.errors import TmprunError
+from tmprun.store import layout
+from tmprun.store.cache import enter, shelves
+from tmprun.store.removal import remove
+
+
+@contextmanager
+def scratch(name: str, waiting: Callable[[], None] | None = None) -> Iterator[str]:
+    """The path of an empty directory of ours, called `name`, which nobody else has meanwhile.
+
+    When somebody has it, `waiting` is called once, and then waited. TmprunError where the disk cache cannot be used.
+    """
+    with ExitStack() as stack:
+        try:
+            (shelf,) = stack.enter_context(shelves(layout.SCRATCH))
+        except OSError as error:
+            what = f"there is no disk cache to convert it in: {error.strerror or error}"
+            remedy = "set XDG_CACHE_HOME to a directory of yours with room"
+            raise TmprunError(what, layout.cache() or "", remedy) from None
+        _sweep(shelf)
+        fd = _take(shelf, name, waiting)
+        try:
+            yield f"{layout.shelf(layout.cache() or '', layout.SCRATCH)}/{name}"
+        finally:
+            remove(shelf, name)
+            os.close(fd)
+
+
+def _take(shelf: int, name: str, waiting: Callable[[], None] | None) -> int:
+    """Process A may remove it between B's open and B's lock: then B has what nobody finds, and begins again."""
+    while True:
+        fd = enter(shelf, name)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                waiting()
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if _is_there(shelf, name, fd):
+            if not os.listdir(fd):
+                return fd
+            remove(shelf, name)
+        os.close(fd)
+
+
+def _is_there(shelf: int, name: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(name, dir_fd=shelf, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(shelf: int) -> None:
+    """Clear away what killed ones left."""
+    for name in os.listdir(shelf):
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=shelf)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_there(shelf, name, fd):
+                remove(shelf, name)
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
