@@ -93,8 +93,6 @@ def end_cleanly() -> None:
 
 def main(argv: list[str]) -> NoReturn:
     """`argv` is what follows `@convert`. Prints the path, or says in one line why there is none."""
-    from tmprun.cli.app import report
-
     end_cleanly()
     try:
         fd, verb, entry, force, path = argv
@@ -104,5 +102,7 @@ def main(argv: list[str]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        from tmprun.cli.app import report  # which takes 30 ms to load
+
         sys.exit(report(error))
     sys.exit(0)
