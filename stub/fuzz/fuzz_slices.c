@@ -45,7 +45,7 @@ static void check(const struct index *index, const struct programs *programs)
 	struct index derived = {0};
 	struct fault fault = {0};
 	uint32_t first;
-	if (derive_index(index, programs, true, watched, &derived, &first, &fault) < 0 || first ||
+	if (derive_index(index, programs, watched, &derived, &first, &fault) < 0 || first ||
 	    derived.interpreters != programs->asked_count + WATCHED_MAX || derived.head->fixups != derived.interpreters + programs->count ||
 	    memcmp(derived.nodes, index->nodes, index->head->nodes * sizeof *index->nodes) != 0)
 		abort();

@@ -45,11 +45,11 @@ static int add_interpreters(struct making *making, const char *const *watched, s
 }
 
 /* The programs of both, by their nodes; where both have one, it is ours that counts. */
-static void add_programs(struct making *making, bool change)
+static void add_programs(struct making *making)
 {
 	const struct index *index = making->index;
 	const struct programs *programs = making->programs;
-	uint32_t ours = 0, theirs = index->interpreters, count = change ? programs->count : 0;
+	uint32_t ours = 0, theirs = index->interpreters, count = programs->count;
 	while (ours < count || theirs < index->head->fixups) {
 		bool is_ours = ours < count && (theirs == index->head->fixups || programs->fixups[ours].node <= index->fixups[theirs].node);
 		if (!is_ours) {
@@ -85,7 +85,7 @@ static int put_together(const struct making *making, struct index *derived, stru
 	return index_load(derived, bytes, size, fault);
 }
 
-int derive_index(const struct index *index, const struct programs *programs, bool change, const char *const *watched, struct index *derived,
+int derive_index(const struct index *index, const struct programs *programs, const char *const *watched, struct index *derived,
 		 uint32_t *first, struct fault *fault)
 {
 	uint32_t most = index->head->fixups + programs->count + ASKED_MAX + WATCHED_MAX;
@@ -102,6 +102,6 @@ int derive_index(const struct index *index, const struct programs *programs, boo
 	making.size = index->head->strings;
 	if (add_interpreters(&making, watched, fault) < 0)
 		return -1;
-	add_programs(&making, change);
+	add_programs(&making);
 	return put_together(&making, derived, fault);
 }

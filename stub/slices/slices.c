@@ -98,7 +98,7 @@ static struct sliced *plan(const struct image *image, const struct programs *pro
 	}
 	if (join(sliced->loader, sizeof sliced->loader, loader, (char *)NULL) &&
 	    join(sliced->notes, sizeof sliced->notes, tree, "\n", file, "\n", loader + strlen(tree), "\n", (char *)NULL) &&
-	    derive_index(&image->index, programs, true, watched, &sliced->index, &sliced->first, fault) == 0)
+	    derive_index(&image->index, programs, watched, &sliced->index, &sliced->first, fault) == 0)
 		return sliced;
 	own_free(sliced);
 	return NULL;
@@ -126,16 +126,15 @@ static int use(const struct request *request, struct image *image, const struct 
 }
 
 /* Whether this machine itself has what programs ask for. */
-static bool is_here(const struct image *image, const struct programs *programs, struct fault *fault)
+static bool is_here(const struct programs *programs)
 {
-	static const char *const nothing[] = {NULL};
-	CLEANUP(index_free) struct index index = {0};
-	uint32_t first;
-	if (derive_index(&image->index, programs, false, nothing, &index, &first, fault) < 0)
-		return true;
-	for (uint32_t i = 0; i < programs->asked_count; i++)
-		if (!interpreter_is_here(&index, interpreter_at(&index, first + i)))
+	for (uint32_t i = 0; i < programs->asked_count; i++) {
+		const struct asked *asked = &programs->asked[i];
+		const struct index names = {.strings = asked->path};
+		const struct interpreter interpreter = {.path_length = asked->length, .need = asked->need};
+		if (!interpreter_is_here(&names, &interpreter))
 			return false;
+	}
 	return true;
 }
 
@@ -202,8 +201,7 @@ static int look_for(const struct request *request, struct image *image, const st
 	image_prepare(image, &files.codec);
 	if (programs_find(&files, &programs, fault) < 0)
 		return -1;
-	struct fault ignored = {0};
-	return !programs.count || is_here(image, &programs, &ignored) ? 0 : find(request, image, &programs, places, fault);
+	return !programs.count || is_here(&programs) ? 0 : find(request, image, &programs, places, fault);
 }
 
 int slices_use(const struct request *request, struct image *image, struct fault *fault)

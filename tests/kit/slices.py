@@ -10,6 +10,9 @@ from pathlib import Path
 
 from kit.apps import SETTLED
 from kit.foreign_images import mksquashfs
+from tmprun.bundle.footer import read_footer, read_index
+from tmprun.host.libraries import SystemLibraries
+from tmprun.index.decode import decode
 from tmprun.libc.make import Made, make
 
 BUSYBOX = Path("/usr/bin/busybox")
@@ -65,3 +68,19 @@ def copy_door(door: Path, apps: Path) -> str:
     """The front door as it is called in the root that has `apps`."""
     shutil.copy(door, apps / "tmprun")
     return "/apps/tmprun"
+
+
+def library(name: str) -> Path:
+    """Where this machine has that library: linking with it needs no headers' package."""
+    path = SystemLibraries(os.uname().machine).find(name)
+    assert path, f"{name} is missing: .ci/packages installs it"
+    return Path(path)
+
+
+def libraries_of(slice_: Path) -> set[str]:
+    """The names of the libraries in a slice."""
+    with slice_.open("rb") as file:
+        footer = read_footer(file.fileno())
+        assert footer
+        paths = decode(read_index(file.fileno(), footer)).paths()
+    return {os.fsdecode(path.removeprefix(b"lib/")) for path in paths if path.startswith(b"lib/")}

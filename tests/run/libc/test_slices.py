@@ -13,7 +13,7 @@ from kit.apps import SETTLED, write
 from kit.elf_apps import git_appdir, locale_appdir, neovim_appdir, node_appdir, python_appdir
 from kit.harness import Harness, Result
 from kit.musl_root import in_musl, make_root
-from kit.slices import appimage, compile_program, copy_door, make_slice, place_of
+from kit.slices import appimage, compile_program, copy_door, library, make_slice, place_of
 
 from tmprun.pack.pack import pack
 
@@ -128,7 +128,7 @@ def plugin_appdir(into: Path) -> Path:
     appdir = into / "Plugin.AppDir"
     program = compile_program(HOST, appdir / "usr" / "bin" / "host", "-ldl")
     lib = appdir / "usr" / "lib"
-    flags = ("-shared", "-fPIC", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/private", "-lz")
+    flags = ("-shared", "-fPIC", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/private", str(library("libz.so.1")))
     compile_program(PLUGIN, lib / "libplugin.so", *flags, compiler="c++")
     write(
         appdir / "AppRun", f'#!/bin/sh\nexec "$APPDIR/usr/bin/{program.name}" "$APPDIR/usr/lib/libplugin.so"\n', 0o755
@@ -302,7 +302,9 @@ def test_half_a_libc(apps: Path, enter: Enter) -> None:
     """A loader without a C library is none; a musl program beside it starts as it always did."""
     work = apps / "half.work"
     compile_program(HOST, work / "usr" / "bin" / "host", "-ldl")
-    compile_program(PLUGIN, work / "usr" / "lib" / "libplugin.so", "-shared", "-fPIC", "-lz", compiler="c++")
+    compile_program(
+        PLUGIN, work / "usr" / "lib" / "libplugin.so", "-shared", "-fPIC", str(library("libz.so.1")), compiler="c++"
+    )
     compile_program("int main(void) { return 7; }", work / "usr" / "bin" / "musl", compiler="musl-gcc")
     (work / "lib64").mkdir()
     shutil.copy("/lib64/ld-linux-x86-64.so.2", work / "lib64")
@@ -318,7 +320,9 @@ def test_its_own_library_comes_before_the_slices(apps: Path, enter: Enter) -> No
     """One that LD_LIBRARY_PATH leads to, as it would where glibc is at home."""
     work = apps / "own.work"
     compile_program(HOST, work / "usr" / "bin" / "host", "-ldl")
-    compile_program(PLUGIN, work / "usr" / "lib" / "libplugin.so", "-shared", "-fPIC", "-lz", compiler="c++")
+    compile_program(
+        PLUGIN, work / "usr" / "lib" / "libplugin.so", "-shared", "-fPIC", str(library("libz.so.1")), compiler="c++"
+    )
     flags = ("-shared", "-fPIC", "-Wl,-soname,libz.so.1")
     compile_program('const char *zlibVersion(void) { return "its own"; }', work / "usr" / "lib" / "libz.so.1", *flags)
     script = 'export LD_LIBRARY_PATH="$APPDIR/usr/lib"\nexec "$APPDIR/usr/bin/host" libplugin.so\n'
