@@ -63,8 +63,29 @@ static int engine(struct request *request, const struct verb *verb, int argc, ch
 	return at < argc ? with_image(request, argv, argc, at, verb->act) : fault_usage("no image given to ", argv[1]);
 }
 
+/* Says which option may have been meant by one that `run` does not have; 0 where there is nothing to say. */
+static int mistyped_option(char **argv)
+{
+	struct help_option option;
+	for (int at = 2; argv[at] && strncmp(argv[at], "--", 2) == 0 && argv[at][2]; at++) {
+		if (!help_option("run", argv[at], &option)) {
+			struct fault fault = {0};
+			if (!option.name[0])
+				return 0;
+			FAILED(&fault, "unknown option ", argv[at], "; did you mean ", option.name, "?");
+			return fault_report(&fault);
+		}
+		if (option.wants_value && argv[at + 1])
+			at++;
+	}
+	return 0;
+}
+
 static int run_command(struct request *request, int argc, char **argv)
 {
+	int mistyped = mistyped_option(argv);
+	if (mistyped)
+		return mistyped;
 	int at = options_take(request, argv, 2, OF_RUN);
 	if (at < 0)
 		return EXIT_FAILED;

@@ -2,7 +2,6 @@
 
 #include "start/version.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -75,6 +74,30 @@ const char *help_nearest(const char *word)
 		name += strlen(name) + 1;
 	}
 	return found;
+}
+
+bool help_option(const char *command, const char *word, struct help_option *found)
+{
+	char *words[] = {(char *)command};
+	const char *page = help_page(words, 1);
+	int best = 3;
+	*found = (struct help_option){0};
+	/* Each option begins a line of the page; what it wants stands behind one space, and what it does behind more. */
+	while (page && (page = strstr(page, "\n  --"))) {
+		page += sizeof "\n  " - 1;
+		size_t length = strcspn(page, " \n");
+		if (length >= sizeof found->name)
+			continue;
+		char name[sizeof found->name] = {0};
+		memcpy(name, page, length);
+		int far = distance(word + 2, name + 2);
+		if (far < best) {
+			best = far;
+			memcpy(found->name, name, sizeof name);
+			found->wants_value = page[length] == ' ' && page[length + 1] != ' ';
+		}
+	}
+	return best == 0;
 }
 
 const char *help_answer(int argc, char **argv)

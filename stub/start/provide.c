@@ -98,6 +98,9 @@ int provide(const struct request *request, struct image *image, struct entry *en
 	}
 	if (request_load_opened(request, image, fault) < 0 || find_slice(request, image, fault) < 0)
 		return -1;
+	/* What somebody has set for all apps is no word about one that opens files without waiting. */
+	if (!request->fill && mode == FILL_BACKGROUND && image->index.head->flags & INDEX_AT_ONCE)
+		mode = FILL_AUTO;
 	struct file_limit limit;
 	if (file_limit_lift(&limit, &image->index, fault) < 0)
 		return -1;

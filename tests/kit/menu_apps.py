@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kit.apps import packed, script_appdir, write
 from kit.foreign_images import mksquashfs, write_image
+from kit.real_images import type_1_image
 
 ENTRY = """[Desktop Entry]
 Type=Application
@@ -79,3 +80,7 @@ def as_type_2(appdir: Path, out: Path) -> Path:
     write_image(out, mksquashfs(appdir, payload, "-no-xattrs")).chmod(0o755)
     payload.unlink()
     return out
+
+
+def as_type_1(appdir: Path, out: Path) -> Path:
+    return type_1_image(out, appdir)

@@ -50,7 +50,8 @@ CATEGORIES = frozenset(_CATEGORIES.split())
 @dataclass(frozen=True)
 class Place:
     """The app that an entry is for: `program` starts it, `path` is where it lies, `mark` tells one state of the file
-    from another, `icons` are the names of what was found for the names in its entry."""
+    from another, `icons` are the names of what was found for the names in its entry. `complete` says that what starts
+    the app gives it the arguments of its entry by itself."""
 
     program: Sequence[str]
     path: str
@@ -58,6 +59,7 @@ class Place:
     mark: str
     executable: bool
     icons: Mapping[str, str]
+    complete: bool = False
 
 
 def wants_no_menu(groups: Mapping[str, Mapping[str, str]]) -> bool:
@@ -83,7 +85,7 @@ def menu_entry(groups: Mapping[str, Mapping[str, str]], place: Place, fallback: 
     if not any(line.startswith("Name=") for line in lines):
         lines.append(f"Name={_escaped(_clean(fallback)) or 'App'}")
     lines += _icon(keys, place)
-    lines.append(f"Exec={_exec(keys, place)}")
+    lines.append(f"Exec={_exec(keys, place, complete=place.complete)}")
     if place.executable:
         lines.append(f"TryExec={_escaped(place.path)}")
     lines += [f"{key}={keys[key]}" for key in SWITCHES if keys.get(key) in ("true", "false")]
@@ -122,14 +124,17 @@ def _icon(keys: Mapping[str, str], place: Place) -> list[str]:
     return [f"Icon={there}"] if there else []
 
 
-def _exec(keys: Mapping[str, str], place: Place) -> str:
-    """The app with the arguments that it has in its own entry; a program `env` before it is left out with its words."""
+def _exec(keys: Mapping[str, str], place: Place, *, complete: bool = False) -> str:
+    """The app with the arguments that it has in its own entry; a program `env` before it is left out with its words.
+
+    When it is `complete` without them, those stay that stand for what it is to open.
+    """
     words = words_of(keys.get("Exec", "")[:LONGEST])
     if words and words[0].rpartition("/")[2] == "env":
         words = words[1:]
         while words and "=" in words[0]:
             words = words[1:]
-    return command_line(place.program, words[1:])
+    return command_line(place.program, [word for word in words[1:] if "%" in word or not complete])
 
 
 def _list(keys: Mapping[str, str], key: str, legal: Callable[[str], bool]) -> list[str]:

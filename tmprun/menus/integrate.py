@@ -6,6 +6,7 @@ What is written is found again by its name, which has the app's identifier in it
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -88,7 +89,8 @@ def integrate(path: str, *, asked: bool = True) -> Integrated:
         fallback = os.path.basename(path).removesuffix(".AppImage")
         written, names = _icons(files, found, owner)
         written |= dict(_descriptions(files, owner))
-    place = Place((programs.door(), path), path, owner, state, os.access(path, os.X_OK), names)
+        complete = _starts(files) not in ("", "AppRun")
+    place = Place((programs.door(), path), path, owner, state, os.access(path, os.X_OK), names, complete)
     entry = f"applications/{file_name(found, owner, fallback)}"
     written[entry] = menu_entry(found, place, fallback).encode()
     base = data_home()
@@ -144,6 +146,15 @@ def refresh() -> None:
         if there.exists() and shutil.which(command[0]):
             options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             subprocess.run(command, check=False, **options)  # type: ignore[call-overload]
+
+
+def _starts(files: Opened) -> str:
+    """What of an archive is started, by an AppRun that was made for it with its entry's arguments; else nothing."""
+    try:
+        found = json.loads(files.index.metadata)
+    except (ValueError, RecursionError):
+        return ""
+    return str(found.get("starts", "")) if isinstance(found, dict) else ""
 
 
 def desktop_entry_of(files: Opened) -> bytes:

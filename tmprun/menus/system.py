@@ -12,8 +12,8 @@ from pathlib import Path
 from tmprun.desktop.exec_line import command_line
 from tmprun.errors import TmprunError
 
-# shared-mime-info knows it, by *.AppImage and by magic.
-TYPES = ("application/vnd.appimage",)
+# shared-mime-info knows them, by *.AppImage and by magic: type 2, and type 1.
+TYPES = ("application/vnd.appimage", "application/x-iso9660-appimage")
 HANDLER = "tmprun.desktop"
 THUMBNAILER = "thumbnailers/tmprun.thumbnailer"
 DEFAULTS = "[Default Applications]"
@@ -21,7 +21,7 @@ RULE = "tmprun-appimage"
 KERNEL = Path("/proc/sys/fs/binfmt_misc")
 BINFMT_FILE = Path("/etc/binfmt.d/tmprun.conf")
 # The kernel reads it at byte 8; what is behind is the type.
-MAGIC = {2: "AI\\x02"}
+MAGIC = {1: "AI\\x01", 2: "AI\\x02"}
 
 
 def handler(program: str) -> str:
@@ -48,7 +48,7 @@ def thumbnailer(program: str) -> str:
 def unit(program: str) -> str:
     """The systemd user unit that watches ~/Applications.
 
-    systemd looks for programs in a list of its own, without ~/.local/bin.
+    systemd looks for programs in a list of its own, without ~/.local/bin; env looks in PATH.
     """
     return f"""\
 [Unit]
@@ -56,9 +56,8 @@ Description=Apps in ~/Applications are in the menus
 Documentation=man:tmprun(1)
 
 [Service]
-ExecSearchPath=%h/.local/bin:/usr/local/bin:/usr/bin:/bin
 Environment=PATH=%h/.local/bin:/usr/local/bin:/usr/bin:/bin
-ExecStart={program} integrate --watch %h/Applications
+ExecStart=/usr/bin/env {program} integrate --watch %h/Applications
 Restart=on-failure
 Nice=10
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tmprun.archives import kinds
 from tmprun.desktop.entry import GROUP, groups
 from tmprun.desktop.menu_entry import unescaped
 from tmprun.desktop.names import safe
@@ -19,11 +20,14 @@ from tmprun.elf.machines import HEAD, machine_of
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
+from tmprun.images.image import Image
+from tmprun.images.opened import Opened
 from tmprun.libc.shelf import SUFFIX, SYSTEM, Slice
 from tmprun.menus.app_files import app_files
 from tmprun.menus.integrate import desktop_entry_of
 from tmprun.oci.layer import Blob, Item, tree_items, write_blob, write_layer
 from tmprun.start import ask_engine
+from tmprun.store import converted
 
 LAYOUT = {"imageLayoutVersion": "1.0.0"}
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -93,10 +97,11 @@ def _write_layout(wish: Wish, layout: Path) -> list[Made]:
     manifests: list[dict[str, Any]] = []
     made: list[Made] = []
     for app in wish.apps:
-        machine = _machine_of(app)
+        file = startable(app)
+        machine = _machine_of(file)
         if machine in [each.machine for each in made]:
             raise TmprunError(f"two apps for {machine}", one_line(app), "an image holds one for each machine")
-        manifest, size = _write_manifest(wish, app, machine, blobs)
+        manifest, size = _write_manifest(wish, app, file, machine, blobs)
         platform = {"architecture": GO.get(machine, machine), "os": "linux"}
         manifests.append({**_descriptor(MANIFEST, manifest), "platform": platform})
         made.append(Made(app, machine, manifest.digest, size))
@@ -110,9 +115,9 @@ def _write_layout(wish: Wish, layout: Path) -> list[Made]:
     return made
 
 
-def _write_manifest(wish: Wish, app: str, machine: str, blobs: Path) -> tuple[Blob, int]:
+def _write_manifest(wish: Wish, app: str, file: str, machine: str, blobs: Path) -> tuple[Blob, int]:
     """Write one app's layers, its configuration and what binds them; returns that, and the bytes of all."""
-    layers = _layers(wish, app, machine, blobs)
+    layers = _layers(wish, app, file, machine, blobs)
     config = write_blob(_json(_config(wish, app, machine, layers)), blobs)
     manifest = {
         "schemaVersion": 2,
@@ -123,7 +128,7 @@ def _write_manifest(wish: Wish, app: str, machine: str, blobs: Path) -> tuple[Bl
     return write_blob(_json(manifest), blobs), config.size + sum(layer.size for layer in layers)
 
 
-def _layers(wish: Wish, app: str, machine: str, blobs: Path) -> list[Blob]:
+def _layers(wish: Wish, app: str, file: str, machine: str, blobs: Path) -> list[Blob]:
     """What all apps have in common is a layer of its own, so that registries keep it once."""
     ground = [
         Item("app", 0o755),
@@ -135,7 +140,7 @@ def _layers(wish: Wish, app: str, machine: str, blobs: Path) -> list[Blob]:
     if wish.unpacked:
         with tempfile.TemporaryDirectory(prefix=".tmprun-oci-", dir=blobs) as folder:
             tree = Path(folder) / "tree"
-            ask_engine.extract(app, str(tree), [], force=True)
+            ask_engine.extract(file, str(tree), [], force=True)
             return [write_layer(ground, blobs, wish.time), write_layer(tree_items(tree, TREE), blobs, wish.time)]
     door = Path(programs.door(machine))
     ground += [Item("usr", 0o755), Item("usr/bin", 0o755), Item(DOOR, 0o755, door)]
@@ -144,7 +149,7 @@ def _layers(wish: Wish, app: str, machine: str, blobs: Path) -> list[Blob]:
     if fitting:
         ground += [Item("usr/lib", 0o755), Item("usr/lib/tmprun", 0o755), Item(shelf, 0o755)]
     ground += [Item(f"{shelf}/glibc-{each.glibc}{SUFFIX}", 0o644, Path(each.path)) for each in fitting]
-    layer = [Item(f"{APPS}/{_file_name(app)}", 0o755, Path(app))]
+    layer = [Item(f"{APPS}/{_file_name(app)}", 0o755, Path(file))]
     return [write_layer(ground, blobs, wish.time), write_layer(layer, blobs, wish.time)]
 
 
@@ -183,15 +188,22 @@ def _labels(app: str) -> dict[str, str]:
     return {f"org.opencontainers.image.{name}": value for name, value in sorted(shown.items()) if value}
 
 
-def _machine_of(app: str) -> str:
-    try:
-        with open(app, "rb") as file:
-            machine = machine_of(file.read(HEAD))
-    except FileNotFoundError:
-        raise TmprunError("no such file", one_line(app), "check the name") from None
+def startable(app: str) -> str:
+    """The file that the front door alone can start: the app's, or the bundle that it is converted into."""
+    with Image(app) as image, Opened(image):  # which converts what the engine does not read
+        if kinds.is_ours(kinds.kind_of(image.fd, app)):
+            return app
+        found = converted.lookup(image.identity)
+    if not found:
+        raise TmprunError("has changed just now", one_line(app), "try again")
+    return found
+
+
+def _machine_of(file: str) -> str:
+    with open(file, "rb") as program:
+        machine = machine_of(program.read(HEAD))
     if not machine:
-        with app_files(app):  # says why not
-            raise TmprunError("is for an unknown machine", one_line(app))
+        raise TmprunError("is for an unknown machine", one_line(file), "name an app with a program in front")
     return machine
 
 

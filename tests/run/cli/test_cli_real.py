@@ -389,6 +389,21 @@ def test_a_mistyped_command(whole: Harness, typed: str, meant: str) -> None:
     assert words == f"tmprun: {typed}: no such file, and no such command; did you mean {meant}?\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--verfy", "x"], "unknown option --verfy; did you mean --verify?"),
+        (["--store", "--verfy", "--flil", "x"], "unknown option --flil; did you mean --fill?"),
+        (["--nothing-like-it", "x"], "unknown option --nothing-like-it; see tmprun --help"),
+        (["--fil=eager", "x"], "unknown option --fil=eager; see tmprun --help"),
+        (["--", "--verfy"], "--verfy: no such file or directory; check the name"),
+        (["--store"], "no value given for --store; see tmprun --help"),
+    ],
+)
+def test_a_mistyped_option_of_run(whole: Harness, words: list[str], said: str) -> None:
+    assert complaint(whole.run(whole.door, "run", *words, status=127)) == f"tmprun: {said}\n"
+
+
 @pytest.mark.parametrize("typed", ["./infoo", "nothing-like-it", "a", "", "x" * 200])
 def test_what_is_like_no_command_is_a_missing_file(whole: Harness, typed: str) -> None:
     assert "did you mean" not in complaint(whole.run(whole.door, typed, status=127))

@@ -70,11 +70,13 @@ def test_a_killed_filler_has_remembered_it(harness: Harness, gated_app: Gated) -
     assert is_marked(harness)
 
 
+@pytest.mark.parametrize("fill", [None, "background"])
 @pytest.mark.parametrize("kind", ["bundle", "foreign"])
 def test_a_script_that_calls_grep_r_finds_everything(
-    harness: Harness, tmp_path: Path, gated_app: Gated, door_with_python: Path, kind: str
+    harness: Harness, tmp_path: Path, gated_app: Gated, door_with_python: Path, kind: str, fill: str | None
 ) -> None:
-    """Large enough to be filled in the background otherwise, on as many processors as there are here."""
+    """Large enough to be filled in the background otherwise, on as many processors as there are here. Also where that
+    is set for all apps: only `--fill` is about this one."""
     appdir = tmp_path / "Grep.AppDir"
     write(appdir / "AppRun", '#!/bin/sh\ngrep -rl needle "$APPDIR/etc" 2>&1 | grep -c conf\n', 0o755)
     for number in range(40):
@@ -87,6 +89,6 @@ def test_a_script_that_calls_grep_r_finds_everything(
         subprocess.run(["mksquashfs", appdir, tmp_path / "squashfs", *options], check=True, stdout=subprocess.DEVNULL)
         write(image, (gated_app.appdir / "AppRun").read_bytes() + (tmp_path / "squashfs").read_bytes(), 0o755)
     time.sleep(SETTLED)
-    result = harness.run(door_with_python, image, env={"TMPRUN_LOG": "debug"})
+    result = harness.run(door_with_python, image, env={"TMPRUN_LOG": "debug", "TMPRUN_FILL": fill})
     assert result.stdout == b"40\n"
     assert b"it opens files without waiting" in result.stderr

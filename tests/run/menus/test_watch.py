@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from kit.apps import noise, write
+from kit.apps import SETTLED, noise, write
 from kit.harness import Harness, wait_until
-from kit.menu_apps import as_bundle, as_type_2, menu_appdir
+from kit.menu_apps import ENTRY, as_bundle, as_type_1, as_type_2, menu_appdir
 
 from tmprun import menus
 
@@ -28,7 +29,11 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("apps")
     appdir = menu_appdir(folder)
     write(appdir / "usr" / "noise", noise(2_000_000))
-    return {"bundle": as_bundle(appdir, folder / "bundle"), "type 2": as_type_2(appdir, folder / "foreign")}
+    return {
+        "bundle": as_bundle(appdir, folder / "bundle"),
+        "type 1": as_type_1(appdir, folder / "iso"),
+        "type 2": as_type_2(appdir, folder / "foreign"),
+    }
 
 
 @pytest.fixture
@@ -83,7 +88,7 @@ def soon(true: Callable[[], object], seconds: float = 10) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("kind", ["bundle", "type 2"])
+@pytest.mark.parametrize("kind", ["bundle", "type 1", "type 2"])
 def test_it_comes_and_goes(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path], kind: str) -> None:
     process = watch()
     app = folder / "an app"
@@ -242,3 +247,17 @@ def test_by_hand(harness: Harness, folder: Path, apps: dict[str, Path]) -> None:
     assert b"not in the menus" in command(harness, "remove", app, status=127).stderr
     assert b"give APP" in command(harness, "add", status=127).stderr
     assert b"is text, no app" in command(harness, "/etc/passwd", status=126).stderr
+
+
+def test_an_archive_gets_its_arguments_once(harness: Harness, folder: Path) -> None:
+    """The AppRun that is made for it has those of its entry."""
+    write(harness.base / "sample/bin/sample", "#!/bin/sh\nprintf '<%s>' \"$@\"\n", 0o755)
+    write(harness.base / "sample/share/applications/sample.desktop", ENTRY)
+    with tarfile.open(folder / "sample.tar.gz", "w:gz") as archive:
+        archive.add(harness.base / "sample", "sample")
+    time.sleep(SETTLED)
+    command(harness, folder / "sample.tar.gz")
+    (entry,) = (harness.base / "data" / "applications").glob("appimagekit_*.desktop")
+    (line, _) = [line for line in entry.read_text().splitlines() if line.startswith("Exec=")]
+    assert line.endswith(".tar.gz %F")
+    assert harness.run("sh", "-c", line.removeprefix("Exec=").replace("%F", "file")).stdout == b"<--mode><a b><file>"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kit.apps import App, noise, packed, script_appdir, write
+from kit.apps import SETTLED, App, noise, packed, script_appdir, write
 from kit.harness import Harness
 from kit.menu_apps import ENTRY, as_bundle, as_type_2, menu_appdir
+from kit.real_images import type_1_image
 from kit.slices import make_slice
 from kit.surroundings import IS_ROOT, needs_root
 
@@ -151,6 +153,29 @@ def test_a_full_disk_leaves_nothing(harness: Harness, oci: Callable[..., Any], t
     result = harness.run("bash", "-c", script, status=None)
     assert result.status not in (0, None)
     assert not list(harness.work.iterdir())
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["type 1", "archive"])
+@pytest.mark.parametrize("options", [[], ["--unpacked"]])
+def test_what_is_converted_first(
+    harness: Harness, oci: Callable[..., Any], probe: Path, tmp_path: Path, kind: str, options: list[str]
+) -> None:
+    """In the image is what the front door alone can start."""
+    appdir = tmp_path / "App"
+    write(appdir / "AppRun", probe.read_bytes(), 0o755)
+    if kind == "type 1":
+        image = type_1_image(tmp_path / "app", appdir)
+    else:
+        image = tmp_path / "app.tar.gz"
+        with tarfile.open(image, "w:gz") as archive:
+            archive.add(appdir, "app")
+    time.sleep(SETTLED)
+    oci(image, "-o", "layout/", *options)
+    root = unpacked(harness.work / "layout", tmp_path / "bundle")
+    (root / "proc").mkdir()
+    config = inspected("oci:layout:latest", harness.work)["config"]
+    assert started(harness, root, config, "probe:report").report()["argv"][1:] == ["probe:report"]
 
 
 @needs_root

@@ -71,11 +71,11 @@ def test_the_kernel_takes_it_and_gives_it_back(tmp_path: Path) -> None:
 import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
 from tmprun.menus import system
-file, rules = Path("binfmt.d/tmprun.conf"), [system.binfmt("/bin/true", 2, (6, 1))]
+file, rules = Path("binfmt.d/tmprun.conf"), [system.binfmt("/bin/true", kind, (6, 1)) for kind in system.MAGIC]
 there = lambda: sorted(p.name for p in system.KERNEL.iterdir() if p.name.startswith("tmprun"))
 system.tell_kernel([], system.KERNEL, file)
 system.tell_kernel(rules, system.KERNEL, file)
-print(there(), file.read_text())
+print(there(), len(file.read_text().splitlines()))
 system.tell_kernel([], system.KERNEL, file)
 print(there(), file.exists())
 """
@@ -83,12 +83,22 @@ print(there(), file.exists())
     done = subprocess.run(
         [*inside, f"{mount}; python3 code.py"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "['tmprun-appimage2'] :tmprun-appimage2:M:8:AI\\x02::/bin/true:P\n\n[] False\n"
+    assert done.stdout == "['tmprun-appimage1', 'tmprun-appimage2'] 2\n[] False\n"
 
 
 def test_where_the_kernel_may_not_be_told(tmp_path: Path) -> None:
     with pytest.raises(TmprunError, match="only root"):
         system.tell_kernel(["x"], tmp_path / "none", tmp_path / "binfmt.d" / "file")
+
+
+def test_the_unit_starts_what_lies_in_the_users_own_folder(tmp_path: Path) -> None:
+    """By its ExecStart and its PATH, as systemd does, for which %h is the home."""
+    text = system.unit("tmprun").replace("%h", str(tmp_path))
+    settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    write(tmp_path / ".local" / "bin" / "tmprun", '#!/bin/sh\necho "$@"\n', 0o755)
+    environment = dict([settings["Environment"].split("=", 1)])
+    done = subprocess.run(settings["ExecStart"].split(), env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"integrate --watch {tmp_path}/Applications\n"
 
 
 # Icons
