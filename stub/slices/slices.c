@@ -181,8 +181,11 @@ static int do_without(const struct request *request, const struct image *image, 
 static int find(const struct request *request, struct image *image, const struct programs *programs, const struct places *places,
 		struct fault *fault)
 {
-	char paths[TRIED_MAX][PATH_MAX], *tried[TRIED_MAX + 1] = {NULL};
-	char why[WHY_ROOM] = "";
+	char why[WHY_ROOM] = "", *tried[TRIED_MAX + 1] = {NULL};
+	/* They are large, and the caller may have a small stack. */
+	CLEANUP(free_pointer) char (*paths)[PATH_MAX] = zeroed(TRIED_MAX, PATH_MAX);
+	if (!paths)
+		return FAILED(fault, "no memory");
 	for (unsigned i = 0; i < TRIED_MAX && choose_slice(places, needed(programs), tried, paths[i], why); i++) {
 		struct fault reason = {0};
 		if (use(request, image, programs, paths[i], &reason) == 0)
