@@ -95,9 +95,24 @@ bool is_iso(int fd)
 	return false;
 }
 
+static bool is_squashfs(const uint8_t *magic)
+{
+	return memcmp(magic, "hsqs", 4) == 0;
+}
+
+/* A squashfs behind no program: for any machine, as far as that can be told before its files are looked at. */
+static bool is_bare(struct source *source)
+{
+	struct fault ignored = {0};
+	const uint8_t *magic = source->size < MAGIC_SIZE ? NULL : source_read(source, 0, MAGIC_SIZE, &ignored);
+	return magic && is_squashfs(magic);
+}
+
 int head_read(struct head *head, struct source *source, struct fault *fault)
 {
 	const uint8_t *start, *magic = NULL;
+	if (is_bare(source))
+		return 0;
 	struct sections sections = {0};
 	if (read_start(source, head, &start, &sections, fault) < 0 || end_of_program(source, start, &sections, &head->payload, fault) < 0)
 		return -1;
@@ -105,7 +120,7 @@ int head_read(struct head *head, struct source *source, struct fault *fault)
 	if (there && !(magic = source_read(source, head->payload, MAGIC_SIZE, fault)))
 		return -1;
 	head->other = magic || is_iso(source->fd);
-	return magic && memcmp(magic, "hsqs", 4) == 0 ? 0 : refuse(source, magic, head->payload, fault);
+	return magic && is_squashfs(magic) ? 0 : refuse(source, magic, head->payload, fault);
 }
 
 int head_check_machine(const struct head *head, struct fault *fault)
@@ -113,7 +128,7 @@ int head_check_machine(const struct head *head, struct fault *fault)
 	char emulator[80];
 	struct utsname here;
 	uname(&here);
-	if (machine_runs(head->machine, here.machine))
+	if (!*head->machine || machine_runs(head->machine, here.machine))
 		return 0;
 	/* Two names for one. */
 	const char *name = strcmp(head->machine, "armhf") == 0 ? "arm" : head->machine;

@@ -14,7 +14,7 @@
 #include "squashfs/source.h"
 
 struct head {
-	char machine[40];  /* as `uname -m` names it, or "ELF machine N" */
+	char machine[40];  /* as `uname -m` names it, or "ELF machine N"; empty when there is no program */
 	uint64_t payload;  /* file offset where the squashfs begins */
 	bool other;        /* it is none of ours to read, and may be an archive, a package, or another kind of image */
 };

@@ -17,10 +17,9 @@ from tmprun.cli.progress import PATIENCE, stages
 from tmprun.convert import convert as converting
 from tmprun.errors import UnsupportedImage
 from tmprun.images.image import Image
+from tmprun.pack.pack import QUICK_LEVEL
 from tmprun.store import converted
 
-# Nobody waits for the best ratio: against level 3 it saves half of the time, and costs a tenth more room in the cache.
-LEVEL = 1
 # What only looks at an image never executes it.
 EXECUTES = ("run", "build")
 
@@ -42,7 +41,7 @@ def bundle_for(request: Request) -> str:
         if not kind.format and not kinds.is_ours(kind) and request.verb not in EXECUTES:
             raise UnsupportedImage(f"{kind.what}, which only its own program can read, and that would execute it",
                                    remedy="run it or convert it once: tmprun convert")  # fmt: skip
-        if request.entry and kinds.is_ours(kind):
+        if request.entry and kinds.is_ours(kind) and kind != kinds.SQUASHFS:
             raise UnsupportedImage("starts by its AppRun", remedy="for another program of it: tmprun convert --entry")
         known = _known(image, request)
         if known:
@@ -66,7 +65,7 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
     with (
         stages(after=PATIENCE) as progress,
         converting.prepared(
-            image, kind, entry=request.entry, force=request.force, progress=progress, waiting=waiting
+            image, kind, entry=request.entry, force=request.force, progress=progress, waiting=waiting, behind=True
         ) as made,
     ):
         known = _known(image, request)  # by whom we waited for
@@ -75,7 +74,7 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
         for line in made.lost:
             complain(f"{image.path}: left out: {line}")
         bundle = os.path.join(made.folder, "bundle")
-        report = converting.convert(made, bundle, level=LEVEL, progress=progress)
+        report = converting.convert(made, bundle, level=QUICK_LEVEL, progress=progress)
         path = converted.keep(bundle, report.key)
         if image.settled:
             converted.remember(image.identity, report.key)

@@ -62,13 +62,15 @@ def prepared(
     force: bool = False,
     progress: Progress | None = None,
     waiting: Callable[[], None] | None = None,
+    behind: bool = False,
 ) -> Iterator[Prepared]:
     """The open image as an AppDir on disk, as long as the block lasts; errors about it say where they belong.
 
     `entry` is what is to be started of it, when the rules do not tell (docs/archives.md). `waiting` is called when
-    somebody else is converting it just now; then that is waited for.
+    somebody else is converting it just now; then that is waited for. `behind`: what is done with is removed by a
+    process that nobody waits for.
     """
-    with scratch(image.identity, waiting) as folder, _in_words(folder):
+    with scratch(image.identity, waiting, behind=behind) as folder, _in_words(folder):
         made = _unpacked(image, kind, folder, entry, force, progress)
         image.check_unchanged()
         _add_facts(image, kind, made)

@@ -256,7 +256,14 @@ def _type_2(image: Image, opened: Opened) -> Info:
     index = opened.index
     contents = _contents(opened, codec=opened.codec, level=None, block_size=opened.block_size, name="")
     return replace(
-        _info(image, TYPE_2, opened.payload, contents, key=opened.key, sha256=index.image_sha256.hex()),
+        _info(
+            image,
+            TYPE_2 if opened.payload else kinds.SQUASHFS.what,
+            opened.payload,
+            contents,
+            key=opened.key,
+            sha256=index.image_sha256.hex(),
+        ),
         runs_here=_runs_here(image, needs_of(opened, index.fixups)),
         trace=_trace(opened.key, index.nodes),
         ended=last_words(opened.key),

@@ -18,10 +18,11 @@ from tmprun.store.removal import remove
 
 
 @contextmanager
-def scratch(name: str, waiting: Callable[[], None] | None = None) -> Iterator[str]:
+def scratch(name: str, waiting: Callable[[], None] | None = None, *, behind: bool = False) -> Iterator[str]:
     """The path of an empty directory of ours, called `name`, which nobody else has meanwhile.
 
     When somebody has it, `waiting` is called once, and then waited. TmprunError where the disk cache cannot be used.
+    With `behind` it is removed by another process, when all went well; it stays locked until then.
     """
     with ExitStack() as stack:
         try:
@@ -34,9 +35,34 @@ def scratch(name: str, waiting: Callable[[], None] | None = None) -> Iterator[st
         fd = _take(shelf, name, waiting)
         try:
             yield f"{layout.shelf(layout.cache() or '', layout.SCRATCH)}/{name}"
-        finally:
+        except BaseException:
             remove(shelf, name)
+            raise
+        else:
+            _remove(shelf, name, behind)
+        finally:
             os.close(fd)
+
+
+def _remove(shelf: int, name: str, behind: bool) -> None:
+    """Nobody is its parent for long, and it holds none of our pipes: whoever waits for us does not wait for it."""
+    if not behind:
+        remove(shelf, name)
+        return
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        return
+    try:
+        if os.fork() == 0:
+            os.setsid()
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for fd in range(3):
+                os.dup2(nothing, fd)
+            os.nice(10)
+            remove(shelf, name)
+    finally:
+        os._exit(0)
 
 
 def _take(shelf: int, name: str, waiting: Callable[[], None] | None) -> int:

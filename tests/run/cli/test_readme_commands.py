@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kit.apps import SETTLED, script_appdir, write
+from kit.archives import bsdtar
 from kit.harness import Harness, Result
 from kit.musl_root import in_musl, make_root
 
@@ -66,6 +67,21 @@ def test_a_glibc_program_and_an_appimage_run_where_there_is_no_glibc(
     shutil.copy(door, root / "usr" / "bin" / "tmprun")
     said = in_musl(harness, root, harness.work, "sh", "-c", f"cd /apps && {run}").stdout.decode().splitlines()
     assert "ARGV0=app.AppImage" in said
+
+
+def test_a_tarball_runs_and_an_appimage_becomes_a_file_for_alpine(
+    shell: Shell, harness: Harness, tmp_path: Path
+) -> None:
+    (commands,) = blocks("Tarballs, packages, older AppImages")
+    write(harness.base / "tool-1.0" / "bin" / "tool", '#!/bin/sh\necho "from the tarball $@"\n', 0o755)
+    settled = bsdtar(harness.work / "tool-1.0.tar.gz", harness.base / "tool-1.0", "--gzip")
+    said = shell(commands).stdout.decode()
+    assert said.startswith("from the tarball --help\n") and settled.exists()
+    assert "the one program in bin/" in said
+    root = make_root(tmp_path / "root")
+    in_musl(harness, root, harness.work, "/apps/image/AppRun", status=127)
+    there = in_musl(harness, root, harness.work, "/apps/app").stdout.decode().splitlines()
+    assert "ARGV0=/apps/app" in there
 
 
 def test_a_bundle_is_listed_without_us(shell: Shell) -> None:

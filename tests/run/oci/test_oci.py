@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from kit.slices import make_slice
 from kit.surroundings import IS_ROOT, needs_root
 
 from tmprun.elf.machines import machine_of
+from tmprun.engine import programs
 
 
 @pytest.fixture
@@ -118,12 +120,30 @@ def test_a_script_needs_its_interpreter(harness: Harness, oci: Callable[..., Any
     assert b"AppRun needs /bin/sh" in oci(packed(appdir, tmp_path / "app").bundle, "-o", "image.tar").stderr
 
 
-def test_several_machines(harness: Harness, oci: Callable[..., Any], app: App) -> None:
-    """Two of one machine cannot be one image; each of another has a front door of its own."""
+def test_several_machines(harness: Harness, oci: Callable[..., Any], app: App, tmp_path: Path) -> None:
+    """One image, of which each machine takes its own; two apps of one machine cannot be one."""
     refused = oci(app.bundle, app.bundle, "-o", "image.tar", status=127)
     assert b"two apps for" in refused.stderr
     assert not list(harness.work.iterdir())
-    assert machine_of(app.bundle.read_bytes()[:64])
+    other = next(machine for machine in programs.MACHINES if machine != programs.host())
+    write(tmp_path / "Other" / "AppRun", Path(programs.door(other)).read_bytes(), 0o755)
+    image = packed(tmp_path / "Other", tmp_path / "other").bundle
+    # The front door that is installed is this machine's alone; a source tree has both.
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(programs.PACKAGE).parent)!r})
+from tmprun.oci.image import Wish, write_image
+write_image(Wish([{str(app.bundle)!r}, {str(image)!r}]), "image.tar")
+"""
+    harness.run(sys.executable, "-c", code)
+    for machine, name in (("x86_64", "amd64"), ("aarch64", "arm64")):
+        command = ["skopeo", "--override-arch", name, "inspect", "--config", "oci-archive:image.tar"]
+        config = json.loads(harness.run(*command).stdout)
+        assert config["architecture"] == name
+        subprocess.run(["skopeo", "--override-arch", name, "copy", "-q", "oci-archive:image.tar", f"oci:{name}:latest"],
+                       cwd=harness.work, check=True)  # fmt: skip
+        root = unpacked(harness.work / name, tmp_path / name)
+        assert machine_of((root / "usr/bin/tmprun").read_bytes()[:64]) == machine
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,13 @@ def bundles(harness: Harness) -> list[str]:
 
 
 def left(harness: Harness) -> list[str]:
-    """What is left of the work."""
+    """What is left of the work, when it has been removed behind the app."""
     shelf = cache(harness, "scratch")
-    return sorted(os.listdir(shelf)) if shelf.exists() else []
+    for _ in range(200):
+        if not shelf.exists() or not os.listdir(shelf):
+            return []
+        time.sleep(0.01)
+    return sorted(os.listdir(shelf))
 
 
 @pytest.fixture
@@ -265,3 +269,20 @@ def test_a_payload_that_nobody_knows(whole: Harness) -> None:
     image = settled(write(whole.work / "x", head() + b"unknown!" * 1000, 0o755))
     result = whole.run(whole.door, image, status=None)
     assert result.status == 126 and b"no way to unpack it" in result.stderr, str(result)
+
+
+def test_a_bare_squashfs(whole: Harness, app: App) -> None:
+    """The front door reads it as it is; converted it is only when something else than its AppRun is to be started."""
+    image = whole.work / "app.squashfs"
+    subprocess.run(["mksquashfs", app.appdir, image, "-quiet", "-no-progress", "-all-root"], check=True)
+    settled(image)
+    report = whole.run(whole.door, image, "probe:report", "probe:sum").report()
+    assert app.sums_seen(report, environ_of(report)["APPDIR"])
+    assert bundles(whole) == []
+    assert whole.run(whole.door, "info", image).stdout.split()[3:6] == [b"squashfs", b"image", b"machine"]
+    made = tree(whole.base / "tree")
+    subprocess.run(["mksquashfs", made, whole.work / "no.squashfs", "-quiet", "-no-progress"], check=True)
+    settled(whole.work / "no.squashfs")
+    assert b"no AppRun" in whole.run(whole.door, "no.squashfs", status=126).stderr
+    assert whole.run(whole.door, "run", "--entry", "bin/app", "no.squashfs", "x").stdout == b"app: x\n"
+    assert whole.run(whole.door, "no.squashfs", "x").stdout == b"app: x\n"
