@@ -181,8 +181,11 @@ static int do_without(const struct request *request, const struct image *image, 
 static int find(const struct request *request, struct image *image, const struct programs *programs, const struct places *places,
 		struct fault *fault)
 {
-	char paths[TRIED_MAX][PATH_MAX], *tried[TRIED_MAX + 1] = {NULL};
-	char why[WHY_ROOM] = "";
+	char why[WHY_ROOM] = "", *tried[TRIED_MAX + 1] = {NULL};
+	/* They are large, and the caller may have a small stack. */
+	CLEANUP(free_pointer) char (*paths)[PATH_MAX] = zeroed(TRIED_MAX, PATH_MAX);
+	if (!paths)
+		return FAILED(fault, "no memory");
 	for (unsigned i = 0; i < TRIED_MAX && choose_slice(places, needed(programs), tried, paths[i], why); i++) {
 		struct fault reason = {0};
 		if (use(request, image, programs, paths[i], &reason) == 0)
@@ -290,21 +293,24 @@ static bool lease_slice(const struct notes *notes, struct root *root)
 	return pass_on_lease(&entry);
 }
 
-bool slices_hold(const struct request *request, const struct image *image, const char *tree)
+/* The same where there may be slices. */
+static bool hold(const struct image *image, const struct places *places, const char *tree)
 {
-	CLEANUP(free_pointer) struct places *places = zeroed(1, sizeof *places);
 	CLEANUP(free_pointer) struct notes *notes = zeroed(1, sizeof *notes);
 	CLEANUP(free_pointer) struct root *root = zeroed(1, sizeof *root);
 	char key[KEY_LENGTH + 1];
-	if (!places || !notes || !root)
-		return false;
-	places_list(places, &request->environment);
-	/* Without such a directory there is no slice, and a tree that has one was found to be none that is wanted. */
-	if (!places_changed(places))
-		return true;
-	if (!layout_split(tree, root->path, key) || is_outdated(image, root, places))
+	if (!notes || !root || !layout_split(tree, root->path, key) || is_outdated(image, root, places))
 		return false;
 	return !read_notes(tree, notes) || lease_slice(notes, root);
+}
+
+bool slices_hold(const struct request *request, const struct image *image, const char *tree)
+{
+	struct places places;
+	places_list(&places, &request->environment);
+	/* Without such a directory there is no slice, and a tree that has one was found to be none that is wanted: two calls, since each
+	 * warm start comes here. */
+	return !places_changed(&places) || hold(image, &places, tree);
 }
 
 struct sliced *slices_recall(const struct image *image, const char *tree, struct fault *fault)

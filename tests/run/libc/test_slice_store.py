@@ -324,3 +324,9 @@ def test_a_bundle_that_is_started_by_itself_knows_none(
     time.sleep(SETTLED)
     assert not in_slice(harness, harness.run(*old, tmp_path / "bundle"))
     assert in_slice(harness, harness.run(*old, harness.door, tmp_path / "bundle"))
+
+
+def test_with_a_small_stack(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    script = 'ulimit -s 128 && exec "$0" "$@"'
+    for _ in range(2):
+        assert in_slice(harness, harness.run(*old, "sh", "-c", script, harness.door, image))

@@ -71,6 +71,15 @@ def test_without_a_home(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shelf.add(str(made))
 
 
+def test_doctor_tells_of_slices(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = shelf.add(str(made))
+    main(["doctor"])
+    assert f"glibc {shelf.look(str(made)).glibc} in {target}" in capsys.readouterr().out
+    target.write_bytes(b"")
+    main(["doctor"])
+    assert f"{target}: it is no slice, or not whole" in capsys.readouterr().out
+
+
 def test_the_command_says_what_it_made(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["libc", "make", "-o", str(places / "x.slice"), "--level", "1"]) == 0
     assert "glibc 2." in capsys.readouterr().out
