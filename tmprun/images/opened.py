@@ -135,8 +135,7 @@ def options_for(image: Image) -> list[str]:
 
 
 def _start(image: Image) -> subprocess.Popen[bytes]:
-    # --force: what an image claims to hold is no reason not to report it.
-    command = [programs.door(), "@read", *options_for(image), "--force", "--", image.path]
+    command = [programs.door(), "@read", *options_for(image), "--", image.path]
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(command, pass_fds=(image.fd,), stdin=pipe, stdout=pipe, stderr=pipe)

@@ -140,7 +140,7 @@ def test_the_sdist_has_what_building_needs_and_no_measurements(sdist: Path) -> N
         if name.startswith((*(f"tmprun/engine/{each}/" for each in MACHINES), ".venv", "build/objects", "dist"))
     ]
     assert not [name for name in sizes if name.startswith("bench/runs/") and name.endswith(".json")]
-    assert sum(size for name, size in sizes.items() if not name.startswith("build/sources/")) < 3_500_000
+    assert sum(size for name, size in sizes.items() if not name.startswith("build/sources/")) < 4_500_000
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -73,7 +73,7 @@ def test_options_of_mksquashfs(whole: Harness, appdir: Path, options: list[str])
 
 @pytest.mark.parametrize("compressor", ["xz", "lz4", "lzo"])
 def test_nothing_but_an_index_is_kept(whole: Harness, appdir: Path, compressor: str) -> None:
-    """Images are started in place, whatever their codec; what an earlier version made of one is not looked at."""
+    """Images are started in place, whatever their codec; what an earlier version made of one is not used."""
     image = codec_image(appdir, whole.base / "app.AppImage", "-comp", compressor)
     whole.run(whole.door, image.image)
     cache = whole.base / "cache" / "tmprun" / "v1"
@@ -85,9 +85,6 @@ def test_nothing_but_an_index_is_kept(whole: Harness, appdir: Path, compressor: 
     whole.clear()
     assert whole.run(whole.door, image.image, "open=usr/share/text", env=truth(image)).stdout == b"right 1\n"
     assert os.readlink(known).endswith(".index")
-    removed = whole.run(whole.door, "cache", "prune").stdout.decode()
-    assert "earlier version" in removed
-    assert [path.suffix for path in (cache / "image").iterdir()] == [".index"]
 
 
 # Blocks that lie. Each is the only one of the only file, `AppRun`, in an image made by hand.

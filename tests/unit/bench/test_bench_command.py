@@ -111,7 +111,7 @@ def test_what_would_fail_at_the_end_fails_at_the_start(tmp_path: Path) -> None:
     assert "give --baseline FILE" in refusal(fail_if=("warm_start>1.1",))
     assert "write METRIC>NUMBER" in refusal(fail_if=("warm_start",))
     assert refusal(earlier=(nowhere,)).startswith(f"{nowhere}: ")
-    assert refusal(cases=(), image=Path("/etc/passwd")).startswith("/etc/passwd: is not an AppImage")
+    assert refusal(cases=(), image=Path("/etc/passwd")).startswith("/etc/passwd: is text, no app")
 
 
 def test_a_picture_shows_what_was_asked_for_in_that_order() -> None:
