@@ -11,33 +11,27 @@ from tmprun.archives import kinds
 from tmprun.cli.once import end_cleanly
 from tmprun.cli.output import complain, say
 from tmprun.cli.pack import summary
+from tmprun.cli.packing import DEFAULT_LEVEL, Arguments, Level, Output, Quiet, Threads, Tracing, WithLibc
 from tmprun.cli.progress import stages
 from tmprun.convert import convert as converting
 from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.human import one_line
 from tmprun.images.image import Image
-from tmprun.pack.pack import DEFAULT_LEVEL
 from tmprun.pack.trace import Trace
 from tmprun.pack.trace import trace as run_traced
 
 
 def convert(
     image: Annotated[str, typer.Argument(metavar="APP", help="An image, archive or package of any kind.")],
-    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="The bundle to write.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS...]", help="With --trace: the app's own.")
-    ] = None,
+    output: Output,
+    arguments: Arguments = None,
     entry: Annotated[str, typer.Option(metavar="PROGRAM", help="What it is to start.")] = "",
-    level: Annotated[int, typer.Option(metavar="N", help="zstd's level, 1 (fast) to 22 (small).")] = DEFAULT_LEVEL,
-    threads: Annotated[int, typer.Option(metavar="N", min=0, help="So many at once; 0: one a processor.")] = 0,
-    with_libc: Annotated[
-        bool, typer.Option("--with-libc", help="Bring what it needs of this machine, the C library included.")
-    ] = False,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Run the app once, and put first what its start opens.")
-    ] = False,
+    level: Level = DEFAULT_LEVEL,
+    threads: Threads = 0,
+    with_libc: WithLibc = False,
+    trace: Tracing = False,
     force: Annotated[bool, typer.Option("--force", help="Also what claims to hold more than any app does.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a bundle of any image, archive or package.
 

@@ -10,12 +10,12 @@ import typer
 
 from tmprun.cli.output import complain, say, say_json
 from tmprun.cli.pack import summary
+from tmprun.cli.packing import DEFAULT_LEVEL, Level
 from tmprun.cli.progress import bar
 from tmprun.human import one_line, size_text, table
 from tmprun.libc import shelf
 from tmprun.libc.make import make as make_slice
 from tmprun.libc.sets import SETS
-from tmprun.pack.pack import DEFAULT_LEVEL
 
 ABOUT = """Bring glibc to machines that lack it.
 
@@ -49,7 +49,7 @@ def make(
     debs: Annotated[
         str | None, typer.Option("--debs", metavar="DIR", help="Make it of the Debian packages in there.")
     ] = None,
-    level: Annotated[int, typer.Option(metavar="N", help="zstd's level, 1 (fast) to 22 (small).")] = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.")] = False,
 ) -> None:
     """Make a slice of this machine's C library.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tmprun.cli.output import complain, say
+from tmprun.cli.packing import DEFAULT_LEVEL, Arguments, Level, Output, Quiet, Threads, Tracing, WithLibc
 from tmprun.cli.progress import bar
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, size_text
@@ -18,22 +19,14 @@ from tmprun.pack.trace import trace as run_traced
 
 def pack(
     appdir: Annotated[str, typer.Argument(metavar="APPDIR", help="The directory with AppRun in it.")],
-    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="The bundle to write.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS...]", help="With --trace: the app's own.")
-    ] = None,
-    level: Annotated[
-        int, typer.Option(metavar="N", help="zstd's level, 1 (fast) to 22 (small).")
-    ] = packing.DEFAULT_LEVEL,
-    threads: Annotated[int, typer.Option(metavar="N", min=0, help="So many at once; 0: one a processor.")] = 0,
+    output: Output,
+    arguments: Arguments = None,
+    level: Level = DEFAULT_LEVEL,
+    threads: Threads = 0,
     update_info: Annotated[str, typer.Option(metavar="S", help="Update information, as AppImageUpdate reads it.")] = "",
-    with_libc: Annotated[
-        bool, typer.Option("--with-libc", help="Bring what it needs of this machine, the C library included.")
-    ] = False,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Run the app once, and put first what its start opens.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Report errors only.")] = False,
+    with_libc: WithLibc = False,
+    trace: Tracing = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a bundle of an AppDir: one file that runs by itself.
 

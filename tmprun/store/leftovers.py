@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from tmprun.store import layout, usage
 from tmprun.store.entries import built
 from tmprun.store.removal import remove
+from tmprun.store.scratch import clear
 from tmprun.store.shelves import DRAFT, IDENTITY, KEY, LOCK_FILE, STAGE, TRASH, folder, names, try_lock, version
 
 PARTS = (layout.LOCKS, layout.TREES, layout.STAGES, layout.TRASH, layout.IMAGES)
@@ -47,6 +48,8 @@ def _sweep_store(store: int, view: usage.View) -> int:
         count += sum(_delete(trash, name, view) for name in names(trash, TRASH))
         count += _cut(part(layout.IDENTITIES), trees) + _cut(part(layout.KNOWN), images)
         count += sum(_unlink_idle(images, name, 0) for name in names(images, DRAFT))
+        works = part(layout.SCRATCH)
+        count += 0 if works is None else clear(works)
         # Who opened a lock just before waits for a name that is gone, and then builds beside another: a waste, no harm.
         count += sum(_unlink_idle(locks, key, OLD_LOCK) for key in names(locks, KEY) if not _exists(trees, key))
     return count

@@ -1,7 +1,7 @@
 """A directory to work in that is gone afterwards: in the disk cache, one for each file that is being converted.
 
-Who works in it has it locked. A killed one leaves it behind without a lock, and the next one who needs any clears it
-away.
+Who works in it has it locked. A killed one leaves it behind without a lock, and the next one who needs any, or
+`cache prune`, clears it away.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def scratch(name: str, waiting: Callable[[], None] | None = None, *, behind: boo
             what = f"there is no disk cache to convert it in: {error.strerror or error}"
             remedy = "set XDG_CACHE_HOME to a directory of yours with room"
             raise TmprunError(what, layout.cache() or "", remedy) from None
-        _sweep(shelf)
+        clear(shelf)
         fd = _take(shelf, name, waiting)
         try:
             yield f"{layout.shelf(layout.cache() or '', layout.SCRATCH)}/{name}"
@@ -89,8 +89,9 @@ def _is_there(shelf: int, name: str, fd: int) -> bool:
         return False
 
 
-def _sweep(shelf: int) -> None:
-    """Clear away what killed ones left."""
+def clear(shelf: int) -> int:
+    """Clear away what killed ones left in the shelf; how many."""
+    count = 0
     for name in os.listdir(shelf):
         try:
             fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=shelf)
@@ -100,7 +101,9 @@ def _sweep(shelf: int) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_there(shelf, name, fd):
                 remove(shelf, name)
+                count += 1
         except OSError:
             continue
         finally:
             os.close(fd)
+    return count

@@ -134,9 +134,12 @@ def test_two_first_starts_at_once(whole: Harness, app: App, probe_tar: Path) -> 
     assert len(bundles(whole)) == 1 and left(whole) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupt_leaves_nothing(whole: Harness, tmp_path: Path, number: int) -> None:
-    """From the terminal, whose whole group gets it. What a killed one leaves goes with the next."""
+@pytest.mark.parametrize(
+    ("number", "prunes"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGKILL, False), (signal.SIGKILL, True)],
+)
+def test_an_interrupt_leaves_nothing(whole: Harness, tmp_path: Path, number: int, prunes: bool) -> None:
+    """From the terminal, whose whole group gets it. What a killed one leaves goes with the next, or by prune."""
     write(whole.base / "big" / "AppRun", "#!/bin/sh\necho fine\n", 0o755)
     for index in range(40):
         write(whole.base / "big" / f"f{index}", os.urandom(1_000_000))
@@ -147,6 +150,9 @@ def test_an_interrupt_leaves_nothing(whole: Harness, tmp_path: Path, number: int
     assert whole.finish(process).status == -number
     wait_until(lambda: number == signal.SIGKILL or left(whole) == [], 10)
     assert whole.left() == [] and bundles(whole) == []
+    if prunes:
+        whole.run(whole.door, "cache", "prune")
+        assert left(whole) == []
     small = write(whole.base / "small" / "AppRun", "#!/bin/sh\necho fine\n", 0o755).parent
     whole.run(whole.door, settled(bsdtar(whole.work / "small.tar", small)))
     assert left(whole) == []
