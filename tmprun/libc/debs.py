@@ -7,7 +7,7 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -69,7 +69,8 @@ class DebianPackages:
             control = _tar(members, "control.tar").extractfile("./control")
             facts = _fields(control.read().decode() if control else "")
             data = _tar(members, "data.tar")
-            data.extractall(self.root, members=_plain(data), filter="data")
+            for member in _plain(data):
+                _extract(data, member, self.root)
             names = [os.path.join(self.root, each.name) for each in data.getmembers() if each.isfile()]
         except (OSError, KeyError, tarfile.TarError, zstandard.ZstdError, UnicodeDecodeError) as error:
             raise TmprunError(f"cannot be unpacked: {error}", one_line(str(deb)), "fetch it again") from None
@@ -120,6 +121,19 @@ def _tar(members: dict[str, bytes], name: str) -> tarfile.TarFile:
                 file = io.BytesIO(zstandard.ZstdDecompressor().stream_reader(file).read())
             return tarfile.open(fileobj=file)
     raise tarfile.ReadError(f"it has no {name}")
+
+
+# Python 3.11.2, which Debian 12 has, knows no filters.
+_FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, root: str) -> None:
+    """Below `root`, wherever links that lie there already lead. TarError for what would be elsewhere."""
+    top = os.path.realpath(root)
+    for name in (member.name, *([member.linkname] if member.islnk() else [])):
+        if not f"{os.path.realpath(os.path.join(top, name))}/".startswith(f"{top}/"):
+            raise tarfile.TarError(f"{one_line(name)} leads out of it")
+    archive.extract(member, top, **_FILTER)
 
 
 def _plain(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

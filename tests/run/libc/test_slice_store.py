@@ -17,7 +17,7 @@ import pytest
 from kit.apps import SETTLED, noise, write
 from kit.harness import Harness, Result, wait_until
 from kit.slices import appimage, compile_program, make_slice, place_of
-from kit.surroundings import unshare
+from kit.surroundings import ALONE, unshare
 
 from tmprun.pack.pack import pack
 
@@ -141,11 +141,11 @@ def test_the_slice_is_leased_as_long_as_the_app_lives(
         entry = trees(harness)["store.slice"]
         leased = [os.readlink(f"/proc/{app.pid}/fd/{name}") for name in os.listdir(f"/proc/{app.pid}/fd")]
         assert str(entry / "lease") in leased
-        harness.run(door_with_python, "cache", "clear")
+        harness.run(door_with_python, "cache", "clear", *ALONE)
         assert trees(harness).keys() == {"small.AppImage", "store.slice"}
         app.send_signal(signal.SIGTERM)
         app.wait()
-    harness.run(door_with_python, "cache", "clear")
+    harness.run(door_with_python, "cache", "clear", *ALONE)
     assert trees(harness) == {}
 
 

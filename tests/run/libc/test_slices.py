@@ -80,7 +80,7 @@ PLUGIN = r"""
 #include <vector>
 #include <stdexcept>
 #include <string>
-#include <zlib.h>
+extern "C" const char *zlibVersion(void);
 extern "C" const char *speak(void)
 {
     static std::string text;

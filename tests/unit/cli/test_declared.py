@@ -135,7 +135,7 @@ def test_completion(tmp_path: Path, complete, words: list[str], some: set[str]) 
     (tmp_path / "a folder").mkdir()
     found = {word.rstrip("/").replace("\\", "") for word in complete(tmp_path, *words)}
     assert some <= found
-    if words[0] != "an.app":
+    if words[0] != "an.app" and complete is not completed_by_fish:  # which offers what has the letters anywhere, too
         assert all(word.startswith(words[-1]) for word in found)
     if "-C" in words:
         assert "an.app" not in found
