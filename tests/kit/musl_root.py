@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from kit.harness import Harness, Result, Word
 from kit.surroundings import require_root, unshare
@@ -14,7 +16,7 @@ from kit.surroundings import require_root, unshare
 BUSYBOX = Path("/usr/bin/busybox")
 FOLDERS = ("bin", "etc", "proc", "dev/shm", "tmp", "run", "home/user", "root", "lib", "usr/bin", "apps")
 DEVICES = ("null", "zero", "urandom", "tty")
-USERS = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
 
 # No /dev/fuse; what a store may be put into is an empty tmpfs each time.
 PRELUDE = """
@@ -27,6 +29,19 @@ for place in tmp dev/shm run; do mount -t tmpfs -o mode=1777 none "$ROOT/$place"
 for device in null zero urandom tty; do mount --bind /dev/$device "$ROOT/dev/$device"; done
 cd "$ROOT"
 """
+
+
+USERS = pytest.mark.parametrize("user", [0, 1000], ids=["root", "user"])
+Enter = Callable[..., Result]
+
+
+def made_once(apps: Path, name: str, make: Callable[[Path], Path], pack: Callable[[Path, Path], object]) -> str:
+    """The path in the root of the app of that name, packed when first asked for of the AppDir that is made for it."""
+    if not (apps / name).exists():
+        work = apps / f"{name}.work"
+        work.mkdir()
+        pack(make(work), apps / name)
+    return f"/apps/{name}"
 
 
 def make_root(root: Path) -> Path:
@@ -46,7 +61,7 @@ def make_root(root: Path) -> Path:
         if name != "busybox":
             (root / "bin" / name).symlink_to("busybox")
     (root / "usr" / "bin" / "env").symlink_to("../../bin/busybox")
-    (root / "etc" / "passwd").write_text(USERS)
+    (root / "etc" / "passwd").write_text(PASSWD)
     (root / "home" / "user").chmod(0o777)
     return root
 

@@ -43,6 +43,11 @@ def is_ours(kind: Kind) -> bool:
     return kind in (BUNDLE, SQUASHFS) or kind.what == TYPE_2.what
 
 
+def unpacks_itself(kind: Kind) -> bool:
+    """Whether only the program at its start can read it."""
+    return not kind.format and not is_ours(kind)
+
+
 # What tar files are compressed with, by the first bytes.
 _COMPRESSORS = (
     (b"\x1f\x8b", "gzip"),

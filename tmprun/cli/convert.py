@@ -51,7 +51,7 @@ def convert(
     end_cleanly()
     with stages(quiet=quiet) as progress, Image(image) as opened:
         kind = kinds.kind_of(opened.fd, image)
-        if not quiet and not kind.format and not kinds.is_ours(kind):
+        if not quiet and kinds.unpacks_itself(kind):
             complain(f"{image}: {kind.what}: it unpacks itself, which executes it")
         with converting.prepared(opened, kind, entry=entry, force=force, progress=progress) as made:
             traced = Trace((), 0)

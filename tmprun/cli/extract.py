@@ -63,7 +63,7 @@ def _of_archive(image: str, directory: str, patterns: list[str], force: bool) ->
         kind = kinds.kind_of(opened.fd, image)
         if kinds.is_ours(kind):
             return None
-        if not kind.format:
+        if kinds.unpacks_itself(kind):
             what = f"{kind.what}, which only its own program can read, and that would execute it"
             raise UnsupportedImage(what, remedy="convert it: tmprun convert")
         return _unpack(opened, kind, directory, patterns, force)

@@ -38,7 +38,7 @@ def bundle_for(request: Request) -> str:
     """The path of the bundle that the file is to be started as, made now unless it is there."""
     with Image(request.path, request.image_fd) as image:
         kind = kinds.kind_of(image.fd, request.path)
-        if not kind.format and not kinds.is_ours(kind) and request.verb not in EXECUTES:
+        if kinds.unpacks_itself(kind) and request.verb not in EXECUTES:
             raise UnsupportedImage(f"{kind.what}, which only its own program can read, and that would execute it",
                                    remedy="run it or convert it once: tmprun convert")  # fmt: skip
         if request.entry and kinds.is_ours(kind) and kind != kinds.SQUASHFS:
@@ -60,7 +60,7 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
     def waiting() -> None:
         complain(f"{image.path}: is just being converted; waiting for that")
 
-    if not kind.format and not kinds.is_ours(kind):
+    if kinds.unpacks_itself(kind):
         complain(f"{image.path}: {kind.what}: it unpacks itself, once")
     with (
         stages(after=PATIENCE) as progress,

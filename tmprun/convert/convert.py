@@ -23,7 +23,7 @@ from tmprun.errors import TmprunError
 from tmprun.human import one_line
 from tmprun.images import iso
 from tmprun.images.image import Image
-from tmprun.index.decode import decode
+from tmprun.index.decode import decode, metadata_of
 from tmprun.pack.appdir import PackError
 from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, pack
 from tmprun.start import ask_engine
@@ -130,7 +130,7 @@ def _unpacked(image: Image, kind: Kind, folder: str, entry: str, force: bool, pr
     os.mkdir(tree)
     if kind.format:
         return _from_archive(image, kind, folder, tree, entry, force, progress)
-    if not kinds.is_ours(kind):
+    if kinds.unpacks_itself(kind):
         told = (lambda size: progress("unpacking itself", size, 0)) if progress else None
         path = own_runtime.unpack(image, kind.payload, folder, told)
         facts = {"unpacked_by": own_runtime.version_of(image.fd, kind.payload) or "its own program"}
@@ -178,14 +178,12 @@ def _add_facts(image: Image, kind: Kind, made: Prepared) -> None:
 
 def starts_of(bundle: str) -> str:
     """What the converted bundle at `bundle` starts, as it was found when it was made."""
-    import json
-
     with open(bundle, "rb") as file:
         footer = read_footer(file.fileno())
         if footer is None:
             return ""
         try:
-            found = json.loads(decode(read_index(file.fileno(), footer)).metadata)
-        except (ValueError, TmprunError):
+            raw = decode(read_index(file.fileno(), footer)).metadata
+        except TmprunError:
             return ""
-    return str(found.get("starts", "")) if isinstance(found, dict) else ""
+    return str(metadata_of(raw).get("starts", ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tmprun.errors import BadImage
 from tmprun.index.nodes import Fixup, Frame, Index, Interpreter, Node, check_name, check_target
 from tmprun.index.rules import (
@@ -83,6 +85,15 @@ def decode(table: bytes) -> Index:
         "hot list names something that is not a file",
     )
     return index
+
+
+def metadata_of(raw: bytes) -> dict[str, object]:
+    """What a bundle's metadata say; nothing when they are not what they should be."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _must(true: bool, otherwise: str) -> None:

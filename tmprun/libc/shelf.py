@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tmprun.errors import TmprunError
 from tmprun.host.folders import data_home
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.images.opened import Opened
+from tmprun.index.decode import metadata_of
 
 SYSTEM = "/usr/lib/tmprun/libc"
 SUFFIX = ".slice"
@@ -62,7 +63,7 @@ def look(path: str) -> Slice:
     try:
         size = os.stat(path).st_size
         with Image(path) as image, Opened(image) as opened:
-            facts = json.loads(opened.index.metadata)
+            facts: dict[str, Any] = metadata_of(opened.index.metadata)
             return Slice(path, str(facts["arch"]), str(facts["slice"]["glibc"]), size)
     except OSError as error:
         return Slice(path, trouble=error.strerror or str(error))

@@ -6,7 +6,6 @@ What is written is found again by its name, which has the app's identifier in it
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from tmprun.errors import TmprunError
 from tmprun.host import folders
 from tmprun.human import one_line
 from tmprun.images.opened import Opened
+from tmprun.index.decode import metadata_of
 from tmprun.index.rules import FILE
 from tmprun.index.walk import find
 from tmprun.menus.app_files import app_files
@@ -150,11 +150,7 @@ def refresh() -> None:
 
 def _starts(files: Opened) -> str:
     """What of an archive is started, by an AppRun that was made for it with its entry's arguments; else nothing."""
-    try:
-        found = json.loads(files.index.metadata)
-    except (ValueError, RecursionError):
-        return ""
-    return str(found.get("starts", "")) if isinstance(found, dict) else ""
+    return str(metadata_of(files.index.metadata).get("starts", ""))
 
 
 def desktop_entry_of(files: Opened) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 from collections import Counter
@@ -27,6 +26,7 @@ from tmprun.host.packages import Package
 from tmprun.images import iso
 from tmprun.images.image import Image
 from tmprun.images.opened import Opened
+from tmprun.index.decode import metadata_of
 from tmprun.index.nodes import Node
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
@@ -191,7 +191,7 @@ def _archived(image: Image, kind: Kind, read: Read, entry: Entry | None) -> Cont
 
 def _bundle(image: Image, opened: Opened) -> Info:
     index = opened.index
-    metadata = _metadata(index.metadata)
+    metadata = metadata_of(index.metadata)
     level = metadata.get("level")
     contents = _contents(
         opened,
@@ -242,14 +242,6 @@ def _runs_here(image: Image, needs: Needs) -> str:
     if not runs(made_for, here):
         return f"no: it is made for {made_for}, and this machine is {here}; get the release for {here}"
     return verdict(needs)
-
-
-def _metadata(raw: bytes) -> dict[str, object]:
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _type_2(image: Image, opened: Opened) -> Info:

@@ -12,13 +12,10 @@ import pytest
 from kit.apps import SETTLED, write
 from kit.elf_apps import git_appdir, locale_appdir, neovim_appdir, node_appdir, python_appdir
 from kit.harness import Harness, Result
-from kit.musl_root import in_musl, make_root
+from kit.musl_root import USERS, Enter, in_musl, made_once, make_root
 from kit.slices import appimage, compile_program, copy_door, library, make_slice, place_of
 
 from tmprun.pack.pack import pack
-
-USERS = pytest.mark.parametrize("user", [0, 1000], ids=["root", "user"])
-Enter = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +48,7 @@ def enter(harness: Harness, root: Path, apps: Path) -> Enter:
 
 
 def image(apps: Path, make: Callable[[Path], Path]) -> str:
-    name = f"{make.__name__}.AppImage"
-    if not (apps / name).exists():
-        work = apps / f"{name}.work"
-        work.mkdir()
-        appimage(make(work), apps / name)
-    return f"/apps/{name}"
+    return made_once(apps, f"{make.__name__}.AppImage", make, appimage)
 
 
 def musl_library(path: Path) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from kit.elf_apps import git_appdir, go_appdir, locale_appdir, neovim_appdir, node_appdir, python_appdir, with_libc
-from kit.harness import Harness, Result
-from kit.musl_root import in_musl, make_root
+from kit.harness import Harness
+from kit.musl_root import USERS, Enter, in_musl, made_once, make_root
 from tmprun_bench.corpora import debian
 
 from tmprun.pack.pack import pack
-
-USERS = pytest.mark.parametrize("user", [0, 1000], ids=["root", "user"])
-Enter = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +36,7 @@ def enter(harness: Harness, root: Path, apps: Path) -> Enter:
 
 def bundle(apps: Path, make: Callable[[Path], Path]) -> str:
     """The name that the bundle of that AppDir has in the root."""
-    name = make.__name__
-    if not (apps / name).exists():
-        work = apps / f"{name}.work"
-        work.mkdir()
-        with_libc(make(work), apps / name)
-    return f"/apps/{name}"
+    return made_once(apps, make.__name__, make, with_libc)
 
 
 def test_the_root_has_no_glibc(root: Path, enter: Enter) -> None:
@@ -67,11 +60,8 @@ def test_static_programs_are_left_alone(apps: Path, enter: Enter, program: str) 
 @USERS
 def test_go(apps: Path, enter: Enter, user: int) -> None:
     """Static, so it needs no C library of anybody."""
-    name = apps / "go_appdir"
-    if not name.exists():
-        (apps / "go_appdir.work").mkdir()
-        pack(go_appdir(apps / "go_appdir.work"), name, level=1)
-    assert enter("/apps/go_appdir", "version", user=user).stdout.startswith(b"2.2.2")
+    app = made_once(apps, "go_appdir", go_appdir, partial(pack, level=1))
+    assert enter(app, "version", user=user).stdout.startswith(b"2.2.2")
 
 
 @USERS

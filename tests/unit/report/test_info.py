@@ -16,6 +16,7 @@ from kit.real_images import LINUXDEPLOY, REAL, Real, name_of, present
 from kit.trees import below, snapshot
 
 from tmprun.errors import BadImage, TmprunError
+from tmprun.index.decode import metadata_of
 from tmprun.report import info
 from tmprun.report.info import AppRun, Contents, look
 
@@ -181,9 +182,9 @@ def test_not_an_image(tmp_path: Path) -> None:
 
 def test_metadata_that_is_none(appdir: Path, out: Path) -> None:
     """Whatever JSON stands there, the rest is still told."""
-    assert info._metadata(b"[" * 100_000) == {}
-    assert info._metadata(b"[1]") == {}
-    assert info._metadata(b"\xff") == {}
+    assert metadata_of(b"[" * 100_000) == {}
+    assert metadata_of(b"[1]") == {}
+    assert metadata_of(b"\xff") == {}
 
 
 # Archives and packages.
