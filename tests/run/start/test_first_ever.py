@@ -207,18 +207,20 @@ def test_what_was_parsed_is_what_is_hashed(harness: Harness, linuxdeploy: Path) 
         command = [harness.door, "@build", "--fill", "eager", "--", path]
         env = {"XDG_CACHE_HOME": str(harness.base / "unknown")}
         harness.run(*strace(log, "-e", "trace=pread64"), *command, env=env)
-        ours = [call.rest for call in calls(log) if f"<{path}>" in call.rest]
-        before = next(at for at, rest in enumerate(ours) if re.search(r", [0-9]{5,}, 0\) = ", rest))
-        assert any(f", {payload}) = 96" in rest for rest in ours[:before])  # the superblock, among others
+        reads = [call.rest for call in calls(log) if f"<{path}>" in call.rest]
+        before = next(at for at, rest in enumerate(reads) if re.search(r", [0-9]{5,}, 0\) = ", rest))
+        assert any(f", {payload}) = 96" in rest for rest in reads[:before])  # the superblock, among others
         harness.clear()
         shutil.rmtree(harness.base / "unknown")
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
             stop = f"inject=pread64:signal=SIGSTOP:when={before}"
-            app = harness.start(*strace(log, "-P", path, "-e", "trace=pread64", "-e", stop), *command, env=env)
+            tracer = ["strace", "-qq", "-o", log, "-P", path, "-e", "trace=pread64", "-e", stop]  # no thread of it
+            app = harness.start(*tracer, *command, env=env)
             wait_until(lambda: "stopped by SIGSTOP" in log.read_text())
             times = path.stat()
             mapped[payload + 8] ^= 1  # when it was made, which nobody needs
             assert (times.st_mtime_ns, times.st_ctime_ns) == (path.stat().st_mtime_ns, path.stat().st_ctime_ns)
-            os.kill(int(log.read_text().split()[0]), signal.SIGCONT)
+            (ours,) = Path(f"/proc/{app.pid}/task/{app.pid}/children").read_text().split()
+            os.kill(int(ours), signal.SIGCONT)
             done = harness.finish(app)
     assert done.status == 126 and b"changed while it was read; start it again" in done.stderr, str(done)
