@@ -222,3 +222,59 @@ def test_a_loader_is_not_changed_but_where_it_must_be() -> None:
     ]
     assert len([at for at in changed if code[0] <= at < code[0] + code[1]]) <= 4 * 4
     assert len(changed) < 250
+
+
+# The loader of another machine.
+
+CACHE = b"/etc/ld.so.cache"
+ADRP, ADD, MOV = 0x90000000, 0x91000000, 0xAA0003E0
+
+
+def aarch64_loader(*code: int) -> bytes:
+    """A file with a segment for code, which has the cache's name at 0x1100, and a note behind that in the table."""
+    head = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    rows = [(1, 5, 0, 0, 0, 0x1200, 0x1200, 0x10000), (4, 4, 0x200, 0x200, 0, 0x24, 0x24, 4)]
+    program = head + b"".join(struct.pack("<IIQQQQQQ", *row) for row in rows)
+    program = program.ljust(0x400, b"\0") + struct.pack(f"<{len(code)}I", *code)
+    names = b"\0" + CACHE + b"\0/lib/aarch64-linux-gnu/\0"
+    return (program.ljust(0x10FF, b"\0") + names).ljust(0x1200, b"\0")
+
+
+def test_a_loader_for_aarch64() -> None:
+    """adrp x3, 0x1000; something; add x3, x3, #0x100: to where the page behind it is."""
+    page = 1 << 29  # one page away
+    before = aarch64_loader(ADRP | page | 3, MOV | 5, ADD | 0x100 << 10 | 3 << 5 | 3, ADRP | page | 4)
+    after = for_slice(before, "loader")
+    adrp, between, add, other = struct.unpack_from("<4I", after, 0x400)
+    assert (between, other) == (MOV | 5, ADRP | page | 4)
+    pages = (adrp >> 5 & 0x7FFFF) << 2 | adrp >> 29 & 3
+    assert adrp & 31 == 3 and add == ADD | 3 << 5 | 3 and pages << 12 == 0x10000
+    assert after[0x10000:].startswith(MARK + b"\0") and len(after) == 0x10000 + ROOM
+    assert struct.unpack_from("<IIQQQQQQ", after, 64 + 56) == (1, 4, 0x10000, 0x10000, 0x10000, ROOM, ROOM, 0x10000)
+    assert b"/lib/aarch64-linux-gnu/" not in after
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        (),
+        (ADRP | 1 << 29 | 3, MOV | 3 << 16, ADD | 0x100 << 10 | 3 << 5 | 3),  # somebody else wants the page
+        (ADRP | 1 << 29 | 3, ADD | 0x100 << 10 | 3 << 5 | 4),  # the page stays in its register
+        (ADRP | 2 << 29 | 3, ADD | 0x100 << 10 | 3 << 5 | 3),
+        (ADRP | 1 << 29 | 3, ADD | 0x108 << 10 | 3 << 5 | 3),
+    ],
+)
+def test_a_loader_for_aarch64_that_is_not_understood(code: tuple[int, ...]) -> None:
+    with pytest.raises(TmprunError, match="does not say where it looks for its cache"):
+        for_slice(aarch64_loader(*code), "loader")
+
+
+def test_packages_of_another_machine(tmp_path: Path) -> None:
+    folder = tmp_path / "debs"
+    folder.mkdir()
+    deb(folder, "libc6", {}, "gzip", Architecture="riscv64")
+    with pytest.raises(TmprunError, match="x86_64, aarch64 only"):
+        make(str(tmp_path / "x.slice"), debs=str(folder), level=1)
+    deb(folder, "libc6", {}, "gzip", Architecture="arm64")
+    with pytest.raises(TmprunError, match=r"there is no /lib/ld-linux-aarch64\.so\.1"):
+        make(str(tmp_path / "x.slice"), debs=str(folder), level=1)
