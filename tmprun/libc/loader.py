@@ -87,7 +87,7 @@ def _lead(program: bytearray, loads: list[_Row], old: int, new: int) -> int:
 
 
 def _lead_aarch64(program: bytearray, loads: list[_Row], old: int, new: int) -> int:
-    """The same. The page is asked for by one instruction, the place in it by another; nobody else may use that page."""
+    """The same; 0, too, when one of them is not understood."""
     count = 0
     for row in loads:
         end = min(row.offset + row.size, len(program))
@@ -95,22 +95,31 @@ def _lead_aarch64(program: bytearray, loads: list[_Row], old: int, new: int) -> 
             continue
         words = list(struct.unpack_from(f"<{(end - row.offset) // 4}I", program, row.offset))
         for number, word in enumerate(words):
-            here = row.address + 4 * number
-            if word & _ADRP_BITS != _ADRP or _page_of(word, here) != old & ~0xFFF:
+            register = word >> 5 & 31
+            if word & _ADD_BITS != _ADD or word >> 10 & 0xFFF != old & 0xFFF:
                 continue
-            register = word & 31
-            add = _ADD | (old & 0xFFF) << 10 | register << 5 | register
-            behind = words[number + 1 : number + 1 + _NEAR]
-            # The register is known to be free for something else only when the sum replaces the page in it.
-            before = behind[: behind.index(add)] if add in behind else None
-            if before is None or any(_may_use(each, register) for each in before):
+            asks = _page_asked(words, number, register)
+            if asks is None or _page_of(words[asks], row.address + 4 * asks) != old & ~0xFFF:
                 continue
-            pages = (new >> 12) - (here >> 12)
-            _put(program, row.offset + 4 * number, _ADRP | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5 | register)
-            at = row.offset + 4 * (number + 1 + len(before))
-            _put(program, at, _ADD | (new & 0xFFF) << 10 | register << 5 | register)
+            if word & 31 != register:  # the page stays in its register, for others to use
+                return 0
+            pages = (new >> 12) - (row.address + 4 * asks >> 12)
+            page = _ADRP | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5 | register
+            struct.pack_into("<I", program, row.offset + 4 * asks, page)
+            struct.pack_into(
+                "<I", program, row.offset + 4 * number, _ADD | (new & 0xFFF) << 10 | register << 5 | register
+            )
             count += 1
     return count
+
+
+def _page_asked(words: list[int], number: int, register: int) -> int | None:
+    """The adrp that the register's content before that instruction comes from; None where somebody else may have a
+    hand in it."""
+    for at in range(number - 1, max(number - _NEAR, 0) - 1, -1):
+        if _may_use(words[at], register):
+            return at if words[at] & _ADRP_BITS == _ADRP else None
+    return None
 
 
 def _page_of(word: int, here: int) -> int:
@@ -120,9 +129,9 @@ def _page_of(word: int, here: int) -> int:
 
 
 def _may_use(word: int, register: int) -> bool:
-    """Whether an instruction has the register's number in one of the places for it."""
-    return register in (word & 31, word >> 5 & 31, word >> 10 & 31, word >> 16 & 31)
-
-
-def _put(program: bytearray, at: int, word: int) -> None:
-    struct.pack_into("<I", program, at, word)
+    """Whether an instruction has the register's number in a place for one: of some that are known to have fewer, only
+    these are looked at."""
+    places = [word & 31]
+    if word & 0x1F800000 != 0x12800000 and word & 0x1F000000 != 0x10000000:  # mov of a constant; adr and adrp
+        places += [word >> 5 & 31, word >> 10 & 31, word >> 16 & 31]
+    return register in places
