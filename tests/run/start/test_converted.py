@@ -14,6 +14,7 @@ from kit.apps import SETTLED, App, write
 from kit.archives import KINDS, bsdtar, tree
 from kit.foreign_images import head
 from kit.harness import Harness, environ_of, wait_until
+from kit.own_runtimes import GOOD, unpacks_itself
 from kit.real_images import TYPE_1_BESIDE
 from kit.surroundings import has_landlock, require_root
 
@@ -204,29 +205,10 @@ def test_real_type_1_images(whole: Harness) -> None:
 
 # Images that unpack themselves.
 
-RUNTIME = """#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-const char *const sign = "DWARFS runtime: --appimage-extract";
-int main(int argc, char **argv)
-{
-    if (argc > 1 && !strcmp(argv[1], "--appimage-extract"))
-        return system("{WORK}") ? 7 : 0;
-    return 9;
-}
-"""
-GOOD = (
-    "mkdir -p AppDir && printf '#!/bin/sh\\\\necho own: $1\\\\n' > AppDir/AppRun && chmod 755 AppDir/AppRun"
-    " && ln -s AppDir squashfs-root"
-)
 
-
-def dwarfs(folder: Path, work: str = GOOD, payload: bytes = b"DWARFS\2\5" + bytes(4096)) -> Path:
+def dwarfs(folder: Path, work: str = GOOD) -> Path:
     """An image whose runtime does `work`, in a shell, when it is asked to unpack itself."""
-    source = write(folder / "runtime.c", RUNTIME.replace("{WORK}", work.replace('"', '\\"')))
-    subprocess.run(["musl-gcc", "-static", "-s", "-o", folder / "runtime", source], check=True)
-    image = write(folder / "app.AppImage", (folder / "runtime").read_bytes() + payload, 0o755)
-    return settled(image)
+    return settled(unpacks_itself(folder, work))
 
 
 def test_it_unpacks_itself_once(whole: Harness) -> None:
