@@ -268,9 +268,53 @@ def test_a_bare_squashfs(whole: Harness, app: App) -> None:
     assert app.sums_seen(report, environ_of(report)["APPDIR"])
     assert bundles(whole) == []
     assert whole.run(whole.door, "info", image).stdout.split()[3:6] == [b"squashfs", b"image", b"machine"]
-    made = tree(whole.base / "tree")
-    subprocess.run(["mksquashfs", made, whole.work / "no.squashfs", "-quiet", "-no-progress"], check=True)
-    settled(whole.work / "no.squashfs")
-    assert b"no AppRun" in whole.run(whole.door, "no.squashfs", status=126).stderr
-    assert whole.run(whole.door, "run", "--entry", "bin/app", "no.squashfs", "x").stdout == b"app: x\n"
-    assert whole.run(whole.door, "no.squashfs", "x").stdout == b"app: x\n"
+
+
+def squashfs(whole: Harness, top: Path, name: str = "app.squashfs", *options: str) -> Path:
+    command = ["mksquashfs", top, whole.work / name, "-quiet", "-no-progress", "-all-root", *options]
+    subprocess.run(command, check=True)
+    return settled(whole.work / name)
+
+
+def test_a_bare_squashfs_without_apprun(whole: Harness) -> None:
+    """What is started of it is found as in an archive: by the front door's first and second start, and without Python
+    from then on."""
+    image = squashfs(whole, tree(whole.base / "tree"))
+    for _ in range(2):
+        result = whole.run(whole.door, image, "x")
+        assert (result.stdout, result.stderr) == (b"app: x\n", b"")
+    assert len(bundles(whole)) == 1 and left(whole) == []
+    whole.clear()
+    shutil.copy(whole.door, whole.base / "alone")
+    assert whole.run(whole.base / "alone", image, "y").stdout == b"app: y\n"
+    said = whole.run(whole.door, "info", image).stdout.decode()
+    assert "squashfs image" in said and "bin/app" in said, said
+
+
+def test_a_bare_squashfs_that_was_looked_at_first(whole: Harness) -> None:
+    """Its index is known when it is started."""
+    image = squashfs(whole, tree(whole.base / "tree"))
+    before = whole.run(whole.door, "info", image).stdout.decode()
+    assert "squashfs image" in before and "bin/app" in before, before
+    assert whole.run(whole.door, image, "x").stdout == b"app: x\n"
+
+
+def test_a_bare_squashfs_with_candidates(whole: Harness) -> None:
+    for name in "ab":
+        write(whole.base / "x" / "bin" / name, f"#!/bin/sh\necho {name}\n", 0o755)
+    image = squashfs(whole, whole.base / "x", "other.squashfs")
+    alone = Path(shutil.copy(whole.door, whole.base / "alone"))
+    whole.refused(whole.run(alone, image, status=None), "squashfs without AppRun", "tmprun-py")
+    whole.refused(whole.run(whole.door, image, status=None), "not clear which program", "--entry: bin/a, bin/b")
+    assert whole.run(whole.door, "run", "--entry", "bin/b", image).stdout == b"b\n"
+    assert whole.run(whole.door, image).stdout == b"b\n"
+
+
+def test_a_large_bare_squashfs_without_apprun(whole: Harness) -> None:
+    """One that would start before it is hashed, had it an AppRun."""
+    write(whole.base / "x" / "bin" / "large", "#!/bin/sh\necho started\n", 0o755)
+    for number in range(40):
+        write(whole.base / "x" / "data" / str(number), os.urandom(1_000_000))
+    image = squashfs(whole, whole.base / "x", "large.squashfs", "-noD", "-noF")
+    assert whole.run(whole.door, image).stdout == b"started\n"
+    assert whole.run(whole.door, image).stdout == b"started\n"
