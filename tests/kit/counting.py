@@ -1,7 +1,9 @@
-"""What a long run has counted, said at the end of a run of `make soak`, for the table in docs/soak.md."""
+"""What a long run has counted, said at the end of `make soak`, for the table in docs/soak.md."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -11,17 +13,20 @@ NAME = "counted"
 
 
 def words(counts: Mapping[str, int]) -> str:
-    """The counts, in their order: 10,000 starts, 312 prunes."""
-    return ", ".join(f"{number:,} {what}" for what, number in counts.items())
+    """As it is recorded with a test's report."""
+    return json.dumps(counts)
 
 
 def show(reporter: pytest.TerminalReporter) -> None:
-    """The counts of all tests that have recorded some, when long runs were asked for."""
+    """The sums of all tests of one name that have recorded some, when long runs were asked for."""
     if reporter.config.getoption("markexpr") != "soak":
         return
-    reports = [report for kind in ("passed", "failed") for report in reporter.getreports(kind)]
-    found = [(report.nodeid, text) for report in reports for name, text in report.user_properties if name == NAME]
-    if found:
+    sums: dict[str, Counter[str]] = {}
+    for report in (report for kind in ("passed", "failed") for report in reporter.getreports(kind)):
+        for name, text in report.user_properties:
+            if name == NAME:
+                sums.setdefault(report.nodeid.partition("[")[0], Counter()).update(json.loads(text))
+    if sums:
         reporter.section("counted")
-    for test, text in found:
-        reporter.line(f"{test}: {text}")
+    for test, counts in sums.items():
+        reporter.line(f"{test}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()))

@@ -1,6 +1,6 @@
 """An app and its helpers are frozen together at any moment, for longer than the kernel waits for leases.
 
-The kernel's own freezer does it (cgroup v2, as `docker pause`), for many apps at once. What docs/how-it-works.md does not
+The kernel's own freezer does it (cgroup v2, as `docker pause`), for many apps at once. What how-it-works.md does not
 promise would show here: an open in the very microseconds before the freeze.
 """
 
