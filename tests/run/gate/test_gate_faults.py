@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from kit.counting import NAME, Record, words
+from kit.counting import Record, counted
 from kit.gating import EVERYTHING, LINGER, Gated, copy_of, helpers, is_complete, is_gone, only, stopped, tree_of, truth
 from kit.harness import Harness, Result, wait_until
 from kit.surroundings import require_root, unshare
@@ -105,7 +105,7 @@ def test_two_thousand_killed_fillers(harness: Harness, gated_app: Gated, record_
         killed += kill_fillers(harness.store, process, chance, 0.01)
         assert harness.finish(process).stdout == b"right %d\n" % (3 * EVERYTHING) * 2
         wait_until(lambda: not helpers(harness.store), LINGER)
-    record_property(NAME, words({"killed fillers": killed, "apps": seed}))
+    counted(record_property, {"killed fillers": killed, "apps": seed})
 
 
 def test_a_guard_and_then_its_filler_are_killed(harness: Harness, image: Gated) -> None:
@@ -231,7 +231,7 @@ def test_two_thousand_double_kills(in_memory: Harness, image: Gated, record_prop
         counts["that ended the app"] += ended
         in_memory.started.clear()
         in_memory.history.clear()
-    record_property(NAME, words(counts))
+    counted(record_property, counts)
     assert counts["that ended the app"] > 500, counts
 
 

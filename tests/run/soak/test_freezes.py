@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kit.counting import NAME, Record, words
+from kit.counting import Record, counted
 from kit.gating import EVERYTHING, Gated, helpers, truth
 from kit.harness import Harness, Result, remove, wait_until
 from kit.surroundings import require_root
@@ -109,7 +109,7 @@ def test_frozen_and_thawed(
     for _ in range(times):
         counts["freezes of an app"] += apps
         counts += freeze_all(in_memory, gated_app, apps, seconds, chance)
-    record_property(NAME, words(counts))
+    counted(record_property, counts)
     assert counts["read zeros"] == 0, counts
     if seconds < 1:
         assert counts["right"] == counts["freezes of an app"], counts

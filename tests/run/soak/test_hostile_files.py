@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from kit import craft, hostile_bundles, hostile_squashfs
 from kit.apps import write
-from kit.counting import NAME, Record, words
+from kit.counting import Record, counted
 from kit.foreign_images import write_image
 from kit.harness import Harness, Result, remove
 from kit.hostile import HONEST, Class
@@ -108,7 +108,7 @@ def test_a_class(in_memory: Harness, place: Path, kind: Class, count: int | None
         in_memory.clear()
         remove(in_memory.work / "squashfs-root")
         in_memory.history.clear()
-    record_property(NAME, words(counts))
+    counted(record_property, counts)
 
 
 def remake(harness: Harness, place: Path) -> None:

@@ -13,7 +13,7 @@ from itertools import cycle, islice, zip_longest
 from pathlib import Path
 
 import pytest
-from kit.counting import NAME, Record, words
+from kit.counting import Record, counted
 from kit.gating import Gated, compile_reader, gated_image, helpers, little_bundle, truth
 from kit.harness import Harness, Result, make_writable, wait_until
 from kit.store_layout import EVERYTHING
@@ -149,6 +149,6 @@ def test_killed_at_any_call_of_anybody(in_memory: Harness, shared: Path, count: 
         counts["that ended the app or its start"] += killed.status != 0
         shutil.rmtree(in_memory.base / "cache")
         (in_memory.base / "cache").mkdir(mode=0o700)
-    record_property(NAME, words(counts))
+    counted(record_property, counts)
     assert counts["kill points"] == count
     assert counts["that ended the app or its start"] > count // 5, counts

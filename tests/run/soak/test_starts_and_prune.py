@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 from kit.apps import App
-from kit.counting import NAME, Record, words
+from kit.counting import Record, counted
 from kit.harness import Harness, Result, environ_of
 from kit.store_layout import EVERYTHING
 
@@ -66,6 +66,6 @@ def test_starts_while_everything_idle_is_pruned(
         starts.counts["prunes"] += 1
         starts.counts["trees removed"] += len(report.removed)
         starts.counts["trees kept since they were in use"] += len(report.kept)
-    record_property(NAME, words(starts.counts))
+    counted(record_property, starts.counts)
     assert not starts.wrong, starts.wrong[0]
     assert starts.counts["trees removed"] > count // 40, starts.counts
