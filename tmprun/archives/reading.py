@@ -119,7 +119,7 @@ class _Pass:
         self._most = None if force else _SMALL_CONTENT + _MOST_EXPANSION * size
         self._left_out: dict[str, list[bytes]] = {}
         self._told = 0
-        self.entries = self.content = self.newest = 0
+        self.entries = self.content = self.claimed = self.newest = 0
         start, end = _payload(fd, kind, size, say)
         self._base = start
         self.reader = Reader(fd, kind.format, start, end)
@@ -150,26 +150,37 @@ class _Pass:
         if absolute:
             self._say({"notes": "it has absolute names; they are taken as below the app's own directory"})
 
+    def claim(self, size: int) -> None:
+        """A whole file of that size, in bytes: a hole has no content, and takes its room when it is packed."""
+        self.claimed += size
+        self._check(self.claimed)
+
     def count(self, size: int) -> None:
         """So many more bytes of content."""
         self.content += size
-        if self._most is not None and self.content > self._most:
-            raise BadImage(
-                f"it holds more than {self._most} bytes", remedy="it may be a bomb; --force takes it all the same"
-            )
+        self._check(self.content)
         if self.content - self._told > _TOLD:
             self._told = self.content
             self._say_progress()
+
+    def _check(self, size: int) -> None:
+        if self._most is not None and size > self._most:
+            raise BadImage(
+                f"it holds more than {self._most} bytes", remedy="it may be a bomb; --force takes it all the same"
+            )
 
     def _say_progress(self) -> None:
         if self.entries % 256 == 0 or self._told == self.content:
             self._say({"at": self._base + self.reader.read_so_far})
 
     def finish(self) -> None:
-        for what, paths in self._left_out.items():
+        for what, twice in self._left_out.items():
+            paths = list(dict.fromkeys(twice))
             names = ", ".join(one_line(path) for path in paths[:_NAMED])
             more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
             self._say({"lost": f"{what}: {names}{more}"})
+        for text in list(self.reader.warnings)[:_NAMED]:
+            self._say({"notes": f"what is odd in it: {one_line(text)}"})
         self._say({"entries": self.entries, "size": self.content, "newest": self.newest})
 
 
@@ -199,6 +210,7 @@ def _unpack(fd: int, kind: Kind, size: int, force: bool, wanted: Set[bytes] | No
             for address, length, at in run.reader.blocks():
                 run.count(length)
                 disk.write(address, length, at)
+            run.claim(entry.size)
         disk.end()
         _say_made(path, entry, say)
     disk.close()
