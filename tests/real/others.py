@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kit.archives import Unpacked, bsdtar, comparable
+from kit.trees import below
 from screen import NoPicture, screen
 from tmprun_bench.corpora import debian, neovim, node
 from tmprun_bench.corpora.cache import make
@@ -53,7 +54,7 @@ def python() -> Iterator[str]:
 
 
 def _each(folder: Path) -> Iterator[str]:
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".tar", ".zip", ".bz2") and path.is_file()]
+    files = [path for path in sorted(below(folder)) if path.suffix in (".tar", ".zip", ".bz2") and path.is_file()]
     counts = {"same": 0, "refused": 0}
     for path in files:
         with tempfile.TemporaryDirectory() as work:
