@@ -21,6 +21,8 @@ from tmprun.errors import BadImage, UnsupportedImage
 from tmprun.human import one_line
 
 Progress = Callable[[int, int], None]
+# A path, and what it is now: `file`, `another` thing; `linked` when a file there has got one more name.
+Made = Callable[[bytes, str], None]
 
 _SPECIAL = {0o10000: "fifo", 0o20000: "character device", 0o60000: "block device", 0o140000: "socket"}
 _MOST_ENTRIES = 2_000_000
@@ -61,17 +63,18 @@ def unpack(
     *,
     force: bool = False,
     wanted: Set[bytes] | None = None,
+    made: Made | None = None,
     progress: Progress | None = None,
 ) -> Read:
     """Unpack the archive of that kind into the directory `into`. BadImage when it is damaged, or made to do harm.
 
     With `force` also when it claims to hold more than any app does. `wanted` are the paths to be unpacked; their
-    directories have to be among them. `progress(done, total)` counts bytes of the file.
+    directories have to be among them. `made` hears of each thing some time after it is there. `progress(done, total)`
+    counts bytes of the file.
     """
     size = os.fstat(fd).st_size
-    return _gather(
-        messages(lambda say: _unpack(fd, kind, size, force, wanted, say), into, size, _limits(kind)), size, progress
-    )
+    stream = messages(lambda say: _unpack(fd, kind, size, force, wanted, say), into, size, _limits(kind))
+    return _gather(stream, size, progress, made)
 
 
 def look(fd: int, kind: Kind, directory: str = "/", *, progress: Progress | None = None) -> Read:
@@ -84,12 +87,14 @@ def _limits(kind: Kind) -> Limits:
     return NAMES if kind.format == "iso" else USUAL
 
 
-def _gather(stream: Iterator[Message], size: int, progress: Progress | None) -> Read:
+def _gather(stream: Iterator[Message], size: int, progress: Progress | None, made: Made | None = None) -> Read:
     read = Read()
     for message in stream:
         for kind, value in message.items():
             if kind == "at" and progress:
                 progress(min(int(str(value)), size), size)
+            elif kind == "made" and made:
+                made(os.fsencode(value[0]), value[1])
             elif kind == "found":
                 read.tree.files[os.fsencode(value[0])] = Found.of(value[1:])
             elif kind == "text":
@@ -197,8 +202,9 @@ def _unpack(fd: int, kind: Kind, size: int, force: bool, wanted: Set[bytes] | No
             continue
         if entry.type == DIRECTORY:
             directories.add(path)
-        while path and (path := path.rpartition(b"/")[0]) not in above:
-            above.add(path)
+        up = path
+        while up and (up := up.rpartition(b"/")[0]) not in above:
+            above.add(up)
         disk.begin(entry)
         if entry.type == FILE:
             for address, length, at in run.reader.blocks():
@@ -206,11 +212,19 @@ def _unpack(fd: int, kind: Kind, size: int, force: bool, wanted: Set[bytes] | No
                 disk.write(address, length, at)
             run.claim(entry.size)
         disk.end()
+        _say_made(path, entry, say)
     disk.close()
     # What the archive does not name has no time of its own; the same for everybody is the only one that is no accident.
     for path in above - directories:
         os.utime(path or b".", (run.newest, run.newest))
     run.finish()
+
+
+def _say_made(path: bytes, entry: Entry, say: Say) -> None:
+    link = entry.hard_link
+    if link is not None:
+        say({"made": [os.fsdecode(link), "linked"]})
+    say({"made": [os.fsdecode(path), "file" if entry.type == FILE and link is None else "another"]})
 
 
 def _look(fd: int, kind: Kind, size: int, say: Say) -> None:

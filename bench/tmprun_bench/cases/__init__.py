@@ -11,6 +11,7 @@ from tmprun_bench.cases.ci import ci
 from tmprun_bench.cases.demand import after_gating, demand_memory
 from tmprun_bench.cases.extract import extract
 from tmprun_bench.cases.first_byte import first_byte
+from tmprun_bench.cases.first_ever import first_ever
 from tmprun_bench.cases.first_start import first_start
 from tmprun_bench.cases.gated import (
     gated_exec,
@@ -39,8 +40,8 @@ Case = Callable[[Context], Result]
 
 FUNCTIONS: tuple[Case, ...] = (
     start, apps, mounted_tree, random_reads, mmap_library, stat_storm, first_byte, parallel_starts, memory, packing,
-    scaling, warm_start, extract, index_compile, first_start, bundle_limit, gated_libreoffice, gated_neovim, gated_exec,
-    gated_sparse, gated_numpy, demand_memory, gated_foreign, after_gating, xz_start, archives, ci,
+    scaling, warm_start, extract, index_compile, first_start, first_ever, bundle_limit, gated_libreoffice, gated_neovim,
+    gated_exec, gated_sparse, gated_numpy, demand_memory, gated_foreign, after_gating, xz_start, archives, ci,
 )  # fmt: skip
 CASES: dict[str, Case] = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 from pathlib import Path
 
 import pytest
 from kit.apps import packed, write
 from kit.harness import Harness
+from kit.terminal import on_a_terminal
 
 NAMES = {
     b"esc\x1b]0;title\x07": rb"esc\x1b]0;title\x07",
@@ -34,21 +34,6 @@ def app(tmp_path: Path) -> Path:
     for name in NAMES:
         write(Path(os.fsdecode(bytes(appdir) + b"/" + name)), b"x", 0o644)
     return packed(appdir, tmp_path / "app").bundle
-
-
-def on_a_terminal(harness: Harness, *command: str | Path) -> bytes:
-    ours, theirs = pty.openpty()
-    process = harness.start(*command, stdout=theirs)
-    os.close(theirs)
-    said = b""
-    while True:
-        try:
-            said += os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-    os.close(ours)
-    assert process.wait(60) == 0, said
-    return said.replace(b"\r\n", b"\n")
 
 
 @pytest.mark.parametrize("way", ["--appimage-list", "--appimage-extract", "extract"])
