@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kit import craft
 from kit.apps import App, noise, packed, write
-from kit.counting import Record
+from kit.counting import Record, counted
 from kit.harness import Harness, Result, engine
 
 from tmprun.pack.pack import pack
