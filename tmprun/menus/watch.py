@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
 from tmprun.human import one_line
-from tmprun.menus import at_idle
+from tmprun.menus import aside
 from tmprun.menus import integrate as menus
 from tmprun.menus.inotify import GONE, OVERFLOW, Inotify
 
@@ -44,7 +44,7 @@ class Watcher:
     _to_fill: list[str] = field(default_factory=list)
     _filling: subprocess.Popen[bytes] | None = None
     _archives: list[str] = field(default_factory=list)
-    _reading: at_idle.Work | None = None
+    _reading: aside.Work | None = None
     _changed: bool = False
 
     def __post_init__(self) -> None:
@@ -130,7 +130,7 @@ class Watcher:
     def _settle(self, path: str) -> None:
         """Make the menus agree with what is at the path now."""
         try:
-            if at_idle.is_archive(path) and not is_candidate(path):
+            if aside.is_archive(path) and not is_candidate(path):
                 self._read_later(path)
                 return
             if not is_candidate(path):
@@ -173,7 +173,7 @@ class Watcher:
             if hindered:
                 self._tell_once(hindered)
         if self._archives and not self._reading:
-            self._reading = at_idle.begin(self._archives.pop(0))
+            self._reading = aside.begin(self._archives.pop(0))
 
     def _tell_once(self, text: str) -> None:
         if text not in self._told:

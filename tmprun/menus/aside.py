@@ -1,4 +1,4 @@
-"""Archives and packages in a watched directory: which belong into the menus, found out with time nobody else wants.
+"""Archives and packages in a watched directory: which belong into the menus, found out beside everything else.
 
 Few archives are apps, and telling means to read one to its end. So a process of its own does that, one after the other:
 what else comes and goes in the directory does not wait for it.
@@ -94,7 +94,7 @@ def _work(path: str, pipe: int) -> None:
     status = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.nice(10)  # somebody waits to see it in the menu, so it must not starve on a busy machine
         if belongs(path):
             menus.integrate(path, asked=False)
             status = 0
