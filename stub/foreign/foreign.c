@@ -8,6 +8,7 @@
 #include "foreign/first.h"
 #include "foreign/head.h"
 #include "foreign/known.h"
+#include "foreign/lasts.h"
 #include "foreign/lz4.h"
 #include "foreign/lzo.h"
 #include "foreign/read.h"
@@ -48,6 +49,15 @@ static int convert_loaded(const struct request *request, struct image *image, st
 	return convert_and_take(request, image, fault);
 }
 
+/* All of the file is read and hashed, and of a large one that lasts. */
+static int finish(const struct request *request, struct reading *reading, struct image *image, struct fault *fault)
+{
+	start_lasts(request, "reading");
+	int result = reading_finish(reading, image, fault);
+	start_lasts(request, NULL);
+	return result;
+}
+
 static int read_and_keep(const struct request *request, struct image *image, struct fault *fault)
 {
 	CLEANUP(reading_free) struct reading reading;
@@ -68,7 +78,7 @@ static int read_and_keep(const struct request *request, struct image *image, str
 				return 0;
 			if (reading_hash_loaded(image, fault) < 0)
 				return -1;
-		} else if (reading_finish(&reading, image, fault) < 0) {
+		} else if (finish(request, &reading, image, fault) < 0) {
 			return -1;
 		}
 		known_keep(image, &request->environment);
