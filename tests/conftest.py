@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit import counting
 from kit.real_images import LINUXDEPLOY, TYPE_1_BESIDE, hello_appdir, hello_images, present, type_1_image
 from kit.surroundings import is_excused
 
@@ -77,6 +78,10 @@ def pytest_configure(config: pytest.Config) -> None:
     heed_signals()
     if os.environ.get("CI") or os.environ.get("TMPRUN_NO_SKIPS"):
         config.pluginmanager.register(Skips(), "skips")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counting.show(terminalreporter)
 
 
 def heed_signals() -> None:

@@ -71,6 +71,20 @@ def reader_appdir(into: Path, reader: Path) -> Path:
     return appdir
 
 
+def little_appdir(into: Path, reader: Path) -> Path:
+    """One of everything in 400 KB, for what is done by the thousand. Too small to be gated unless asked."""
+    appdir = into / "Little.AppDir"
+    write(appdir / "AppRun", reader.read_bytes(), 0o755)
+    for number in range(6):
+        write(appdir / "usr" / "share" / f"text{number % 2}" / str(number), noise(1 + number * 9000, number))
+    write(appdir / "usr" / "share" / "large", noise(150_000, 70) + bytes(70_000))
+    write(appdir / "usr" / "lib" / "lib.so.1", noise(20_000, 80), 0o755)
+    write(appdir / "usr" / "bin" / "script", "#!/bin/sh\necho\n", 0o755)
+    (appdir / "usr" / "share" / "link").symlink_to("large")
+    os.link(appdir / "usr" / "share" / "large", appdir / "usr" / "hard")
+    return appdir
+
+
 def files_with_content(appdir: Path) -> dict[str, os.stat_result]:
     """Every file that is not empty, by the first of its names."""
     named: dict[int, tuple[str, os.stat_result]] = {}
@@ -87,9 +101,17 @@ def gated_files(appdir: Path) -> frozenset[str]:
     return frozenset(path for path, facts in found if not facts.st_mode & 0o100 or ".so." in path)
 
 
+def little_bundle(into: Path, reader: Path) -> Gated:
+    into.mkdir()
+    return _packed(into, little_appdir(into, reader))
+
+
 def gated_bundle(into: Path, reader: Path) -> Gated:
     into.mkdir()
-    appdir = reader_appdir(into, reader)
+    return _packed(into, reader_appdir(into, reader))
+
+
+def _packed(into: Path, appdir: Path) -> Gated:
     pack(appdir, into / "reader app", level=1, threads=2)
     time.sleep(SETTLED)
     return Gated(into / "reader app", appdir, gated_files(appdir))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 from pathlib import Path
 
 import pytest
 from kit.apps import packed, write
 from kit.harness import Harness
+from kit.terminal import on_a_terminal
 
 NAMES = {
     b"esc\x1b]0;title\x07": rb"esc\x1b]0;title\x07",
@@ -36,21 +36,6 @@ def app(tmp_path: Path) -> Path:
     return packed(appdir, tmp_path / "app").bundle
 
 
-def on_a_terminal(harness: Harness, *command: str | Path) -> bytes:
-    ours, theirs = pty.openpty()
-    process = harness.start(*command, stdout=theirs)
-    os.close(theirs)
-    said = b""
-    while True:
-        try:
-            said += os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-    os.close(ours)
-    assert process.wait(60) == 0, said
-    return said.replace(b"\r\n", b"\n")
-
-
 @pytest.mark.parametrize("way", ["--appimage-list", "--appimage-extract", "extract"])
 def test_names(harness: Harness, door_with_python: Path, app: Path, way: str) -> None:
     command: list[str | Path] = [door_with_python, way, app] if way == "extract" else [app, way]
@@ -69,3 +54,25 @@ def test_json_is_exact(harness: Harness, door_with_python: Path, app: Path) -> N
 def test_messages(harness: Harness, app: Path) -> None:
     result = harness.run(harness.door, "run", "no\x1b[2J\u009b\nsuch", status=127)
     assert result.stderr.startswith(rb"tmprun: no\x1b[2J\x9b\nsuch: no such file")
+
+
+SLOWLY = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=openat", "-e", "inject=openat:delay_enter=60000")
+
+
+@pytest.mark.parametrize("fill", ["eager", "auto"])
+def test_what_lasts_is_said(harness: Harness, tmp_path: Path, fill: str) -> None:
+    """After a second, on a terminal alone, and it is taken away again."""
+    appdir = tmp_path / "app.AppDir"
+    write(appdir / "AppRun", b"#!/bin/sh\necho started >&2\n", 0o755)
+    for number in range(40):
+        write(appdir / str(number), b"x")
+    app = packed(appdir, tmp_path / "a\x1bpp").bundle
+    harness.settings["TMPRUN_FILL"] = fill
+    said = on_a_terminal(harness, *SLOWLY, harness.door, app, stream="stderr")
+    assert b"unpacking a\\x1bpp ... 1 s" in said and said.endswith(b"\r\x1b[Kstarted\n"), said
+    harness.clear()
+    assert harness.run(*SLOWLY, harness.door, app).stderr == b"started\n"
+
+
+def test_what_is_quick_is_not(harness: Harness, app: Path) -> None:
+    assert on_a_terminal(harness, harness.door, app, stream="stderr") == b""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kit import craft
 from kit.apps import App, noise, packed, write
+from kit.counting import Record, counted
 from kit.harness import Harness, Result, engine
 
 from tmprun.pack.pack import pack
@@ -64,7 +65,7 @@ def test_truncated_at_every_page(in_memory: Harness, tiny: App, by_door: bool) -
 
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.soak)])
-def test_single_bit_flips(in_memory: Harness, tiny: App, count: int) -> None:
+def test_single_bit_flips(in_memory: Harness, tiny: App, count: int, record_property: Record) -> None:
     """Behind the stub each is refused; in the stub, which the front door has no use for, nothing changes."""
     data = bytearray(tiny.bundle.read_bytes())
     offset = payload_offset(in_memory, tiny)
@@ -87,6 +88,7 @@ def test_single_bit_flips(in_memory: Harness, tiny: App, count: int) -> None:
             in_memory.refused(result)
             refused += 1
         in_memory.history.clear()
+    counted(record_property, {"bit flips": count, "refused": refused})
     assert refused > count // 3
 
 

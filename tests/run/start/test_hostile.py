@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import struct
-import sys
 import time
 import zlib
 from contextlib import suppress
@@ -21,7 +20,8 @@ import pytest
 import zstandard
 from kit import craft
 from kit.apps import App, write
-from kit.harness import Harness, Result
+from kit.harness import Harness
+from kit.measured import measured
 from kit.surroundings import unshare
 from kit.tracing import strace
 from kit.trees import below
@@ -31,25 +31,6 @@ from tmprun.index.nodes import Frame, Node
 from tmprun.index.rules import CODEC_STORED, CODEC_ZLIB, CODEC_ZSTD, DIRECTORY, FILE, HOLE, SYMLINK
 
 MEGABYTE = 1 << 20
-
-
-# A small process starts what is measured: a child's peak begins with what its parent has, and pytest has much.
-LAUNCHER = """
-import os, sys, time
-began = time.monotonic()
-pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
-status, usage = os.wait4(pid, 0)[1:]
-open(sys.argv[1], "w").write(f"{time.monotonic() - began} {usage.ru_maxrss}")
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-def measured(harness: Harness, *command: str | Path) -> tuple[Result, float, int]:
-    """Run to the end: the result, seconds, and the most memory it had, in bytes (10 MB of that are the launcher's)."""
-    said = harness.base / "measured"
-    result = harness.run(sys.executable, "-I", "-S", "-c", LAUNCHER, said, *command, status=None)
-    seconds, kilobytes = said.read_text().split()
-    return result, float(seconds), int(kilobytes) * 1024
 
 
 def image(harness: Harness, data: bytes) -> Path:
