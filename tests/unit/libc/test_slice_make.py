@@ -240,15 +240,17 @@ def aarch64_loader(*code: int) -> bytes:
     return (program.ljust(0x10FF, b"\0") + names).ljust(0x1200, b"\0")
 
 
-def test_a_loader_for_aarch64() -> None:
-    """adrp x3, 0x1000; something; add x3, x3, #0x100: to where the page behind it is."""
-    page = 1 << 29  # one page away
-    before = aarch64_loader(ADRP | page | 3, MOV | 5, ADD | 0x100 << 10 | 3 << 5 | 3, ADRP | page | 4)
-    after = for_slice(before, "loader")
-    adrp, between, add, other = struct.unpack_from("<4I", after, 0x400)
-    assert (between, other) == (MOV | 5, ADRP | page | 4)
+@pytest.mark.parametrize("register", [0, 3])
+def test_a_loader_for_aarch64(register: int) -> None:
+    """adrp x3, 0x1000; mov w2, #1; add x3, x3, #0x100: to where the page behind it is."""
+    page, one = 1 << 29, 0x52800022
+    add = ADD | register << 5 | register
+    used = (ADRP | page | register, ADRP | page | register, one, add | 0x100 << 10, ADRP | page | 4)
+    after = for_slice(aarch64_loader(*used), "loader")
+    first, adrp, *rest = struct.unpack_from("<5I", after, 0x400)
+    assert (first, *rest) == (used[0], one, add, used[-1])
     pages = (adrp >> 5 & 0x7FFFF) << 2 | adrp >> 29 & 3
-    assert adrp & 31 == 3 and add == ADD | 3 << 5 | 3 and pages << 12 == 0x10000
+    assert adrp & 31 == register and pages << 12 == 0x10000
     assert after[0x10000:].startswith(MARK + b"\0") and len(after) == 0x10000 + ROOM
     assert struct.unpack_from("<IIQQQQQQ", after, 64 + 56) == (1, 4, 0x10000, 0x10000, 0x10000, ROOM, ROOM, 0x10000)
     assert b"/lib/aarch64-linux-gnu/" not in after
