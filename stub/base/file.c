@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -76,6 +77,15 @@ int write_file(int dir, const char *name, const void *bytes, size_t size, mode_t
 	int result = write_at(fd, bytes, size, 0);
 	close_keeping_errno(fd);
 	return result;
+}
+
+int replace_file(int dir, const char *name, const char *draft, const void *bytes, size_t size, const struct timespec times[2])
+{
+	if (write_file(dir, draft, bytes, size, 0400) == 0 && (!times || utimensat(dir, draft, times, AT_SYMLINK_NOFOLLOW) == 0) &&
+	    renameat(dir, draft, dir, name) == 0)
+		return 0;
+	unlinkat(dir, draft, 0);
+	return -1;
 }
 
 void close_fd(int *fd)

@@ -17,6 +17,8 @@ int write_at(int fd, const void *bytes, size_t size, uint64_t offset);
 ssize_t read_text(int dir, const char *name, char *out, size_t size);
 /* Make `name` in `dir` with that content and mode; fails when it exists. 0, or -1 with errno. */
 int write_file(int dir, const char *name, const void *bytes, size_t size, mode_t mode);
+/* Give `name` in `dir` that content at once: it is made as `draft` (0400), has these times if there are any, and is renamed. 0, or -1. */
+int replace_file(int dir, const char *name, const char *draft, const void *bytes, size_t size, const struct timespec times[2]);
 
 /* For CLEANUP: closes what is open, keeping errno. */
 void close_fd(int *fd);

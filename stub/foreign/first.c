@@ -80,12 +80,8 @@ static void replace_index(int entry_fd, const struct index *index)
 	char draft[NAME_SIZE];
 	struct stat before;
 	fresh_name(draft, ENTRY_INDEX);
-	if (fstatat(entry_fd, ENTRY_INDEX, &before, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    write_file(entry_fd, draft, index->bytes, index->size, 0400) < 0)
-		return;
-	if (utimensat(entry_fd, draft, (struct timespec[]){before.st_atim, before.st_mtim}, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    renameat(entry_fd, draft, entry_fd, ENTRY_INDEX) < 0)
-		unlinkat(entry_fd, draft, 0);
+	if (fstatat(entry_fd, ENTRY_INDEX, &before, AT_SYMLINK_NOFOLLOW) == 0)
+		replace_file(entry_fd, ENTRY_INDEX, draft, index->bytes, index->size, (struct timespec[]){before.st_atim, before.st_mtim});
 }
 
 static void move_trace(const struct index *index, const char *trace)

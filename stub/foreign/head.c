@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "foreign/machines.h"
+#include "foreign/sections.h"
 
 #include <elf.h>
 #include <stdbool.h>
@@ -15,13 +16,7 @@
 
 enum { MAGIC_SIZE = 6 };
 
-/* What the header says of the table of sections. */
-struct sections {
-	uint64_t at, size, count;
-	bool wide; /* an ELF file of 64 bits */
-};
-
-static int read_start(struct source *source, struct head *head, const uint8_t **start, struct sections *sections, struct fault *fault)
+static int read_start(struct source *source, struct head *head, const uint8_t **start, struct section_table *sections, struct fault *fault)
 {
 	size_t size = source->size < sizeof(Elf64_Ehdr) ? (size_t)source->size : sizeof(Elf64_Ehdr);
 	const uint8_t *bytes = *start = source_read(source, 0, size, fault);
@@ -31,16 +26,11 @@ static int read_start(struct source *source, struct head *head, const uint8_t **
 	if (size < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0)
 		return BAD_IMAGE(fault, size ? "is not an AppImage (no program at its start)" : "is empty", "; check the file");
 	head->other = false;
-	bool sound = size >= MACHINE_HEAD && (bytes[EI_CLASS] == ELFCLASS32 || bytes[EI_CLASS] == ELFCLASS64) &&
-		     (bytes[EI_DATA] == ELFDATA2LSB || bytes[EI_DATA] == ELFDATA2MSB);
-	if (!sound)
+	int read = sections_read(bytes, size, sections);
+	if (read == SECTIONS_DAMAGED)
 		return BAD_IMAGE(fault, "its ELF header is damaged; download it again");
-	bool wide = sections->wide = bytes[EI_CLASS] == ELFCLASS64;
-	if (size < (wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)))
+	if (read == SECTIONS_CUT)
 		return BAD_IMAGE(fault, "its ELF header is cut short; download it again");
-	sections->at = ELF_FIELD(bytes, bytes, wide, Ehdr, e_shoff);
-	sections->size = ELF_FIELD(bytes, bytes, wide, Ehdr, e_shentsize);
-	sections->count = ELF_FIELD(bytes, bytes, wide, Ehdr, e_shnum);
 	char number[24];
 	const char *name = machine_name(bytes);
 	join(head->machine, sizeof head->machine, name ? name : "ELF machine ", name ? "" : decimal(number, machine_of(bytes)),
@@ -55,16 +45,16 @@ static uint64_t sum(uint64_t left, uint64_t right)
 }
 
 /* The end of the ELF file itself as the runtimes compute it; 0 when it has no sections to tell. */
-static int end_of_program(struct source *source, const uint8_t *start, const struct sections *sections, uint64_t *end, struct fault *fault)
+static int end_of_program(struct source *source, const uint8_t *start, const struct section_table *sections, uint64_t *end,
+			  struct fault *fault)
 {
-	size_t least = sections->wide ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr);
 	*end = 0;
-	if (!sections->at || !sections->count || sections->size < least)
+	if (!sections->at || !sections->count || sections->row < sections->least)
 		return 0;
-	const uint8_t *row = source_read(source, sum(sections->at, sections->size * (sections->count - 1)), least, fault);
+	const uint8_t *row = source_read(source, sum(sections->at, sections->row * (sections->count - 1)), sections->least, fault);
 	if (!row)
 		return -1;
-	*end = sum(sections->at, sections->size * sections->count);
+	*end = sum(sections->at, sections->row * sections->count);
 	if (ELF_FIELD(start, row, sections->wide, Shdr, sh_type) == SHT_NOBITS)
 		return 0;
 	uint64_t last = sum(ELF_FIELD(start, row, sections->wide, Shdr, sh_offset), ELF_FIELD(start, row, sections->wide, Shdr, sh_size));
@@ -111,7 +101,7 @@ int head_read(struct head *head, struct source *source, struct fault *fault)
 	const uint8_t *start, *magic = NULL;
 	if (is_bare_squashfs(source->fd))
 		return 0;
-	struct sections sections = {0};
+	struct section_table sections = {0};
 	if (read_start(source, head, &start, &sections, fault) < 0 || end_of_program(source, start, &sections, &head->payload, fault) < 0)
 		return -1;
 	bool there = head->payload > 0 && source->size >= MAGIC_SIZE && head->payload <= source->size - MAGIC_SIZE;

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "foreign/head.h"
 #include "foreign/machines.h"
+#include "foreign/sections.h"
 #include "image/image.h"
 
 #include <elf.h>
@@ -23,15 +24,14 @@ enum { ISO_UPDATE_AT = 0x8373, ISO_UPDATE_SIZE = 512 };
 /* The table of sections, and their names. */
 struct sections {
 	uint8_t start[sizeof(Elf64_Ehdr)];
-	bool wide;
-	size_t row, count;
-	uint8_t *table, *names;
+	struct section_table table;
+	uint8_t *rows, *names;
 	size_t names_size;
 };
 
 static void sections_free(struct sections *sections)
 {
-	free(sections->table);
+	free(sections->rows);
 	free(sections->names);
 }
 
@@ -45,22 +45,18 @@ static size_t read_some(int fd, uint64_t offset, size_t size, uint8_t **out)
 }
 
 #define ROW_FIELD(sections, number, name) \
-	ELF_FIELD((sections)->start, (sections)->table + (number) * (sections)->row, (sections)->wide, Shdr, name)
+	ELF_FIELD((sections)->start, (sections)->rows + (number) * (sections)->table.row, (sections)->table.wide, Shdr, name)
 
 /* False for what is no ELF file, and for one whose headers lie. */
 static bool read_sections(int fd, struct sections *sections)
 {
-	uint8_t *start = sections->start;
-	ssize_t got = pread(fd, start, sizeof sections->start, 0);
-	bool wide = sections->wide = start[EI_CLASS] == ELFCLASS64;
-	if (got < (ssize_t)(wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)) || memcmp(start, ELFMAG, SELFMAG) != 0 ||
-	    (!wide && start[EI_CLASS] != ELFCLASS32) || (start[EI_DATA] != ELFDATA2LSB && start[EI_DATA] != ELFDATA2MSB))
+	struct section_table *table = &sections->table;
+	ssize_t got = pread(fd, sections->start, sizeof sections->start, 0);
+	if (got < 0 || sections_read(sections->start, (size_t)got, table) != 0)
 		return false;
-	sections->row = ELF_FIELD(start, start, wide, Ehdr, e_shentsize);
-	sections->count = ELF_FIELD(start, start, wide, Ehdr, e_shnum);
-	size_t size = sections->row * sections->count, names = ELF_FIELD(start, start, wide, Ehdr, e_shstrndx);
-	if (sections->row < (wide ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr)) || size > MAX_TABLE || names >= sections->count ||
-	    read_some(fd, ELF_FIELD(start, start, wide, Ehdr, e_shoff), size, &sections->table) != size)
+	size_t size = table->row * table->count, names = table->names;
+	if (table->row < table->least || size > MAX_TABLE || names >= table->count ||
+	    read_some(fd, table->at, size, &sections->rows) != size)
 		return false;
 	uint64_t length = ROW_FIELD(sections, names, sh_size);
 	sections->names_size =
@@ -72,7 +68,7 @@ static bool read_sections(int fd, struct sections *sections)
 static size_t find_section(const struct sections *sections, const char *name)
 {
 	size_t length = strlen(name) + 1, i = 0;
-	for (; i < sections->count; i++) {
+	for (; i < sections->table.count; i++) {
 		uint64_t at = ROW_FIELD(sections, i, sh_name);
 		if (at <= sections->names_size && length <= sections->names_size - at && memcmp(sections->names + at, name, length) == 0)
 			break;
@@ -83,11 +79,11 @@ static size_t find_section(const struct sections *sections, const char *name)
 /* The section's content up to its first NUL, as a string that is the caller's; NULL when there is no such section. */
 static char *read_section(int fd, const char *name)
 {
-	CLEANUP(sections_free) struct sections sections = {.row = 0};
+	CLEANUP(sections_free) struct sections sections = {.rows = NULL};
 	if (!read_sections(fd, &sections))
 		return NULL;
 	size_t number = find_section(&sections, name);
-	if (number == sections.count)
+	if (number == sections.table.count)
 		return NULL;
 	uint64_t size = ROW_FIELD(&sections, number, sh_type) == SHT_NOBITS ? 0 : ROW_FIELD(&sections, number, sh_size);
 	CLEANUP(free_pointer) uint8_t *bytes = NULL;

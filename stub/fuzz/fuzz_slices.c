@@ -62,8 +62,9 @@ static void read_as_record(const struct index *index, const uint8_t *bytes, size
 	uint32_t first;
 	if (!record_read(index, bytes, size, &programs))
 		return;
-	if (programs.count && derive_index(index, &programs, watched, &derived, &first, &fault) == 0)
-		index_free(&derived);
+	if (programs.count)
+		(void)derive_index(index, &programs, watched, &derived, &first, &fault);
+	index_free(&derived);
 	programs_free(&programs);
 }
 

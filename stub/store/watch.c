@@ -123,9 +123,7 @@ int watch_write(int entry_fd, const struct index *index, bool in_use)
 		return -1;
 	/* Named only when it is whole: the name is what says that the entry is complete. */
 	fresh_name(draft, ENTRY_WATCH);
-	if (write_file(entry_fd, draft, list, size, 0400) < 0)
-		return -1;
-	return renameat(entry_fd, draft, entry_fd, ENTRY_WATCH);
+	return replace_file(entry_fd, ENTRY_WATCH, draft, list, size, NULL);
 }
 
 static bool holds(int entry_fd, const char *list, size_t size)

@@ -15,6 +15,13 @@ from tmprun.index.nodes import Index, Node
 from tmprun.index.rules import FILE, HOLE
 
 
+def index_of(bundle: Path) -> Index:
+    with open(bundle, "rb") as file:
+        footer = read_footer(file.fileno())
+        assert footer is not None
+        return decode(read_index(file.fileno(), footer))
+
+
 class Bundle:
     """An open bundle: its `footer`, its `index`, the plain bytes of its frames, all of them checked."""
 

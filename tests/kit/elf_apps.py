@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -15,6 +16,8 @@ from kit.apps import SETTLED, write
 from tmprun.pack.pack import PackReport, pack
 
 SHELL = "#!/bin/sh\n"
+# What glibc's loader is called on this machine.
+NAME = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}[os.uname().machine]
 
 
 def with_libc(appdir: Path, bundle: Path) -> PackReport:

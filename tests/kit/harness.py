@@ -18,6 +18,9 @@ from tmprun.engine.programs import ENGINE
 
 Word = str | bytes | os.PathLike[str]
 
+# What docs/engine-build.md allows the stub, in bytes.
+STUB_LIMIT = 160 << 10
+
 SHELVES = ("id", "tree", "stage", "trash")
 
 

@@ -232,3 +232,11 @@ def test_trees_are_walked_by_one_function() -> None:
     assert not [
         file for file in below(ROOT / "tests") if file.suffix == ".py" and '.rglob("*' + '")' in file.read_text()
     ]
+
+
+def test_tests_use_the_kit_and_not_each_other() -> None:
+    found = []
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        named = re.findall(r"^(?:from|import) (test_\w+)", file.read_text(), re.MULTILINE)
+        found += [(str(file.relative_to(ROOT)), name) for name in named]
+    assert found == []

@@ -60,3 +60,16 @@ def test_the_numbers_beside_others_are_the_readmes() -> None:
     numbers = [number for row in table.splitlines() if "ours" in row for number in re.findall(r"\| ([\d.]+) \(", row)]
     assert len(numbers) >= 5
     assert all(re.search(rf"\| {re.escape(number)} \|", readme) for number in numbers)
+
+
+def test_the_tests_that_pages_name_are_there() -> None:
+    """By function, or by file."""
+    pages = [*PAGES, ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
+    there = set(
+        re.findall(r"def (test_\w+)", "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py")))
+    )
+    named = {(page.name, name) for page in pages for name in re.findall(r"`(test_\w+)`", page.read_text())}
+    assert len(named) > 30
+    assert sorted((page, name) for page, name in named if name not in there) == []
+    files = {file for page in pages for file in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text())}
+    assert [file for file in files if not (ROOT / file).exists()] == []

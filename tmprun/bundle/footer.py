@@ -27,6 +27,15 @@ INDEX_LEVEL = 19
 QUICK_INDEX_LEVEL = 3
 
 
+# zstd's own level 18 is meant for larger windows than a frame has. Smaller tables, which stay in a core's cache, and a
+# search that is content sooner (btopt), but still looks for three bytes, take 0.75 of its time for 1.5 % more bytes.
+TUNED_LEVEL = 18
+_TUNED = zstandard.ZstdCompressionParameters(
+    window_log=20, chain_log=19, hash_log=18, search_log=6, min_match=3, target_length=64,
+    strategy=zstandard.STRATEGY_BTOPT, write_checksum=False, write_content_size=True, write_dict_id=False,
+)  # fmt: skip
+
+
 class Footer(NamedTuple):
     """`offset` of the first frame, `stored` and plain `size` of the index in bytes, `key` in lower-case hex."""
 
@@ -89,4 +98,7 @@ def tail(offset: int, table: bytes, level: int = INDEX_LEVEL) -> bytes:
 
 
 def compressor(level: int) -> zstandard.ZstdCompressor:
+    """Of that level, as zstd has it, but for TUNED_LEVEL."""
+    if level == TUNED_LEVEL:
+        return zstandard.ZstdCompressor(compression_params=_TUNED)
     return zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True, write_dict_id=False)

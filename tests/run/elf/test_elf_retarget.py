@@ -11,19 +11,18 @@ from pathlib import Path
 
 import pytest
 from kit.apps import SETTLED, write
+from kit.bundle_reader import index_of
+from kit.elf_apps import NAME
 from kit.harness import Harness
 from kit.surroundings import ALONE
 
-from tmprun.bundle.footer import read_footer, read_index
 from tmprun.bundle.write import write_bundle
 from tmprun.engine.programs import stub_for
-from tmprun.index.decode import decode
-from tmprun.index.nodes import Fixup, Index, Node
+from tmprun.index.nodes import Fixup, Node
 from tmprun.index.rules import AT_END, FIXUP_SCRIPT
 from tmprun.pack.pack import pack
 
 MACHINE = os.uname().machine
-NAME = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}[MACHINE]
 SOURCE = r"""
 #include <stdio.h>
 #include <unistd.h>
@@ -72,13 +71,6 @@ def packed(appdir: Path, bundle: Path) -> Path:
     pack(appdir, bundle, level=1)
     time.sleep(SETTLED)
     return bundle
-
-
-def index_of(bundle: Path) -> Index:
-    with open(bundle, "rb") as file:
-        footer = read_footer(file.fileno())
-        assert footer is not None
-        return decode(read_index(file.fileno(), footer))
 
 
 def trees(harness: Harness) -> list[Path]:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from kit.apps import SETTLED, write
+from kit.bundle_reader import index_of
+from kit.elf_apps import NAME
 from kit.harness import Harness
 from kit.trees import below
-from test_elf_retarget import NAME, index_of
 
 from tmprun.bundle.write import write_bundle
 from tmprun.elf.facts import facts_of

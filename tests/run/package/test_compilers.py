@@ -10,8 +10,7 @@ from types import ModuleType
 
 import pytest
 from kit.apps import App
-from kit.harness import Harness, environ_of
-from test_build import STUB_LIMIT
+from kit.harness import STUB_LIMIT, Harness, environ_of
 
 from tmprun.engine import programs
 from tmprun.pack.pack import pack

@@ -62,27 +62,30 @@ def group() -> Iterator[Group]:
 
 
 def freeze_all(harness: Harness, image: Gated, apps: int, seconds: float, chance: random.Random) -> Counter[str]:
-    """So many apps, each with a store of its own, are frozen for so long; how they ended."""
+    """So many apps, each with a store of its own, begin to read and are frozen for so long; how they ended."""
     counts: Counter[str] = Counter()
     stores = [harness.base / f"store {number}" for number in range(apps)]
+    go = harness.base / "go"
+    go.unlink(missing_ok=True)
     with group() as frozen:
         started = []
-        for store in stores:
-            reads = f"read={chance.randrange(1000)},{READ}"
-            settings = truth(image, chance.choice(["demand", "background"])) | {"TMPRUN_STORE": str(store)}
-            started.append(harness.start(image.image, reads, env=settings, preexec_fn=frozen.enter))
-            time.sleep(chance.uniform(0, 0.01))
-        time.sleep(chance.uniform(0, 0.1))
-        at_work = sum(process.poll() is None for process in started)
+        for number, store in enumerate(stores):
+            orders = [f"touch={store}.ready", f"wait={go}", f"read={chance.randrange(1000)},{READ}"]
+            settings = truth(image, "demand" if number % 4 else "background") | {"TMPRUN_STORE": str(store)}
+            started.append(harness.start(image.image, *orders, env=settings, preexec_fn=frozen.enter))
+        wait_until(lambda: all(Path(f"{store}.ready").exists() for store in stores), 60)
+        go.touch()
+        time.sleep(chance.uniform(0, 0.2))
         frozen.freeze(on=True)
         time.sleep(seconds)
+        counts["frozen at work"] += sum(process.poll() is None for process in started)
         frozen.freeze(on=False)
         for process in started:
             counts[outcome(harness.finish(process))] += 1
-        counts["frozen at work"] += at_work
         for store in stores:
             wait_until(lambda store=store: not helpers(store), 30)
             remove(store)
+            Path(f"{store}.ready").unlink()
     harness.started.clear()
     harness.history.clear()
     return counts

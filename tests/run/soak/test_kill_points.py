@@ -134,7 +134,11 @@ def check(harness: Harness, scene: Scene, killed: Result, sampled: bool) -> None
     # It costs more than all the rest.
     if sampled:
         prune([Root(str(harness.store), "tmpfs", True, "")], EVERYTHING)
-        assert harness.left() == [], f"{harness.left()} left after {killed}"
+        # Prune leaves alone a stage of under a minute, whose builder may be about to lock it; the next build does not.
+        if harness.left():
+            assert all(name.startswith("stage/") for name in harness.left()), f"{harness.left()} left after {killed}"
+            harness.run(*scene.words(harness), env=scene.environment())
+            wait_until(lambda: not any(name.startswith(("stage/", "trash/")) for name in harness.left()))
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(5_000, marks=pytest.mark.soak)])

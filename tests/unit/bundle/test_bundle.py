@@ -4,85 +4,21 @@ from __future__ import annotations
 
 import io
 import random
-import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zstandard
+from kit.apps import noise
 from kit.bundle_reader import Bundle
+from kit.bundled import MIB, STUB, Tree, saved, tar_of
 
-from tmprun.bundle.footer import ALIGN, read_footer, read_index
+from tmprun.bundle.footer import ALIGN, TUNED_LEVEL, compressor, read_footer, read_index
 from tmprun.bundle.tar_frames import PIECE, SMALL
 from tmprun.bundle.write import write_bundle
 from tmprun.errors import BadImage, TmprunError
 from tmprun.index.nodes import Node
-from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, HOLE, SYMLINK
-
-STUB = b"#!/bin/false\n"
-MIB = 1 << 20
-
-
-def noise(size: int, seed: int = 0) -> bytes:
-    """Bytes that do not compress."""
-    return random.Random(seed).randbytes(size)
-
-
-class Tree:
-    """A tree in memory; missing directories are made on the way."""
-
-    def __init__(self) -> None:
-        self.root = Node(b"", DIRECTORY, 0o755, 1)
-        self.contents: dict[Node, bytes] = {}
-
-    def _add(self, path: bytes, kind: int, mode: int) -> Node:
-        node = self.root
-        *above, name = path.split(b"/")
-        for part in above:
-            node = node.children.get(part) or node.add(Node(part, DIRECTORY, 0o755, 2))
-        return node.add(Node(name, kind, mode, 3))
-
-    def file(self, path: bytes, content: bytes, *, mode: int = 0o644, first: bool = False) -> Node:
-        node = self._add(path, FILE, mode)
-        node.size, node.first = len(content), first
-        self.contents[node] = content
-        return node
-
-    def symlink(self, path: bytes, target: bytes) -> Node:
-        node = self._add(path, SYMLINK, 0o777)
-        node.target, node.size = target, len(target)
-        return node
-
-    def link(self, path: bytes, target: Node) -> Node:
-        node = self._add(path, HARD_LINK, target.mode)
-        node.link = target
-        return node
-
-    def content(self, node: Node) -> Iterator[bytes]:
-        """A file in chunks of an odd size, so that none ends where a frame does."""
-        for at in range(0, node.size, 300_001):
-            yield self.contents[node][at : at + 300_001]
-
-    def bundle(self, *, stub: bytes = STUB, level: int = 1, threads: int = 2, hot: tuple[Node, ...] = ()) -> bytes:
-        out = io.BytesIO()
-        write_bundle(out, stub, self.root, self.content, level=level, threads=threads, hot=hot)
-        return out.getvalue()
-
-
-def saved(raw: bytes, directory: Path) -> Path:
-    path = directory / "app"
-    path.write_bytes(raw)
-    return path
-
-
-def tar_of(path: Path) -> tarfile.TarFile:
-    """The payload as zstd's own program decompresses it."""
-    raw = subprocess.run(
-        ["sh", "-ec", f"tail -c +{ALIGN + 1} '{path}' | zstd -dc"], check=True, capture_output=True
-    ).stdout
-    return tarfile.open(fileobj=io.BytesIO(raw), encoding="utf-8", errors="surrogateescape")
-
+from tmprun.index.rules import CODEC_ZSTD, FILE, HOLE
 
 SIZES = [
     0, 1, 511, 512, 513, SMALL, PIECE - 1, PIECE, PIECE + 1,
@@ -381,3 +317,18 @@ def test_the_index_is_read_without_allocating_what_it_claims(tmp_path: Path) -> 
         for size in (1, footer.size - 1, footer.size + 1, 128 << 20):
             with pytest.raises(BadImage):
                 read_index(file.fileno(), footer._replace(size=size))
+
+
+def test_the_usual_level_lies_between_zstds_own() -> None:
+    """It is a little larger than zstd's 18, smaller than its 17, and a frame that any decoder takes in one piece."""
+    plain = Path(zstandard.backend_c.__file__).read_bytes()[: 4 * PIECE]
+    frames = [plain[at : at + PIECE] for at in range(0, len(plain), PIECE)]
+    sizes = {
+        level: [len(zstandard.ZstdCompressor(level=level).compress(each)) for each in frames] for level in (17, 18)
+    }
+    ours = [compressor(TUNED_LEVEL).compress(each) for each in frames]
+    assert sum(sizes[18]) < sum(map(len, ours)) < sum(sizes[17])
+    for each, stored in zip(frames, ours, strict=True):
+        facts = zstandard.get_frame_parameters(stored)
+        assert (facts.content_size, facts.window_size, facts.has_checksum) == (len(each), len(each), False)
+        assert zstandard.ZstdDecompressor().decompress(stored) == each

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kit.apps import noise
 from kit.bundle_reader import Bundle
+from kit.bundled import STUB, Tree, saved, tar_of
 from kit.packing import EPOCH, MIB, archived, payload, quickly, refused
 from kit.trees import below, snapshot
-from test_bundle import STUB, Tree, noise, saved, tar_of
 
 from tmprun.bundle.tar_frames import PIECE
 from tmprun.bundle.write import write_bundle
