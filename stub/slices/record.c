@@ -63,7 +63,8 @@ bool record_read(const struct index *index, const void *bytes, size_t size, stru
 
 size_t record_write(const struct programs *programs, void **bytes)
 {
-	const struct record_head head = {MAGIC, programs->asked_count, programs->count, programs->wanted, 0};
+	struct record_head head = {"", programs->asked_count, programs->count, programs->wanted, 0};
+	memcpy(head.magic, MAGIC, sizeof head.magic);
 	size_t asked = head.asked * sizeof *programs->asked, fixups = head.programs * sizeof *programs->fixups;
 	char *at = *bytes = malloc(sizeof head + asked + fixups);
 	if (!at)
