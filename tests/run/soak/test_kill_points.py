@@ -62,7 +62,7 @@ def cleaned(harness: Harness, scene: Scene) -> None:
     """A tmp cleaner has taken a file from a tree that is in use, so that the next start exchanges the tree."""
     harness.clear()
     harness.run(*scene.words(harness), env=scene.environment() | {"TMPRUN_FILL": "eager"})
-    (tree,) = harness.store.glob("v1/tree/*/tree")
+    (tree,) = harness.shelf("tree").glob("*/tree")
     make_writable(tree)
     (tree / "usr/share/large").unlink()
 
