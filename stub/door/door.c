@@ -10,6 +10,7 @@
 #include "door/verbs.h"
 #include "foreign/converted.h"
 #include "foreign/foreign.h"
+#include "foreign/lasts.h"
 #include "foreign/python.h"
 #include "foreign/tell.h"
 #include "start/options.h"
@@ -155,8 +156,8 @@ static int run_app(struct request *request, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = tell,        .same = same_tree,  .judge = judge_apprun,
-				  .verb = "run", .slice = slices_use,     .mark = slices_mark, .hold = slices_hold};
+	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = tell,        .same = same_tree,   .judge = judge_apprun,
+				  .verb = "run", .slice = slices_use,     .mark = slices_mark, .hold = slices_hold, .lasts = start_lasts};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {

@@ -59,5 +59,6 @@ void files_free(struct files *files)
 {
 	for (unsigned i = 0; i < FILES_KEPT; i++)
 		free(files->kept[i].plain);
+	free(files->scratch);
 	codec_free(&files->codec);
 }

@@ -22,6 +22,7 @@ struct files {
 		uint8_t *plain; /* NULL: none */
 	} kept[FILES_KEPT];
 	unsigned oldest;
+	void *scratch; /* of whoever looks at many files one after the other: kept from one to the next, NULL to begin with */
 };
 
 /* The file's bytes from `offset` on, `size` of them or what there is: how many, or -1 when the image is damaged there. */

@@ -85,23 +85,21 @@ bool is_iso(int fd)
 	return false;
 }
 
-static bool is_squashfs(const uint8_t *magic)
+static bool is_squashfs(const void *magic)
 {
 	return memcmp(magic, "hsqs", 4) == 0;
 }
 
-/* A squashfs behind no program: for any machine, as far as that can be told before its files are looked at. */
-static bool is_bare(struct source *source)
+bool is_bare_squashfs(int fd)
 {
-	struct fault ignored = {0};
-	const uint8_t *magic = source->size < MAGIC_SIZE ? NULL : source_read(source, 0, MAGIC_SIZE, &ignored);
-	return magic && is_squashfs(magic);
+	char magic[MAGIC_SIZE];
+	return read_at(fd, magic, sizeof magic, 0) == 0 && is_squashfs(magic);
 }
 
 int head_read(struct head *head, struct source *source, struct fault *fault)
 {
 	const uint8_t *start, *magic = NULL;
-	if (is_bare(source))
+	if (is_bare_squashfs(source->fd))
 		return 0;
 	struct section_table sections = {0};
 	if (read_start(source, head, &start, &sections, fault) < 0 || end_of_program(source, start, &sections, &head->payload, fault) < 0)

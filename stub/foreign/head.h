@@ -26,6 +26,9 @@ int head_read(struct head *head, struct source *source, struct fault *fault);
  * program. */
 bool is_iso(int fd);
 
+/* Whether the file is a squashfs behind no program: for any machine, as far as that can be told before its files are looked at. */
+bool is_bare_squashfs(int fd);
+
 /* Refuse an image for another machine, unless this one runs its programs, too, or has an emulator for them. */
 int head_check_machine(const struct head *head, struct fault *fault);
 

@@ -97,7 +97,8 @@ static bool has_index_of_size(int cache, uint64_t size)
 	for (const char *each; shelf >= 0 && (each = listing_next(&names));) {
 		struct index_head head;
 		CLEANUP(close_fd) int fd = openat(shelf, each, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0 && read_at(fd, &head, sizeof head, 0) == 0 && head.image_size == size)
+		if (fd >= 0 && read_at(fd, &head, sizeof head, 0) == 0 && memcmp(head.magic, INDEX_MAGIC, sizeof head.magic) == 0 &&
+		    head.image_size == size)
 			return true;
 	}
 	return false;
@@ -149,14 +150,14 @@ static int begin_draft(int shelf, const char *temporary)
 }
 
 /* Written beside its place, published by one rename. */
-static void write_index(int shelf, const char *name, const struct index *index)
+static void write_image(int shelf, const char *name, const void *bytes, size_t size)
 {
 	char temporary[KNOWN_NAME + 8];
 	join(temporary, sizeof temporary, name, ".tmp", (char *)NULL);
 	CLEANUP(close_fd) int draft = begin_draft(shelf, temporary);
 	if (draft < 0)
 		return;
-	if (ftruncate(draft, 0) < 0 || write_at(draft, index->bytes, index->size, 0) < 0 || renameat(shelf, temporary, shelf, name) < 0)
+	if (ftruncate(draft, 0) < 0 || write_at(draft, bytes, size, 0) < 0 || renameat(shelf, temporary, shelf, name) < 0)
 		unlinkat(shelf, temporary, 0);
 }
 
@@ -167,7 +168,23 @@ void known_keep(const struct image *image, const struct environment *environment
 	CLEANUP(close_fd) int shelf = cache < 0 ? -1 : layout_open_images(cache);
 	index_of(image->index.head->image_sha256, name);
 	if (shelf >= 0)
-		write_index(shelf, name, &image->index);
+		write_image(shelf, name, image->index.bytes, image->index.size);
+}
+
+int known_note_open(const struct index *index, const char *ending, const struct environment *environment)
+{
+	char name[KNOWN_NAME];
+	CLEANUP(close_fd) int cache = open_cache(environment, false);
+	return cache >= 0 && join(name, sizeof name, index->key_text, ending, (char *)NULL) ? layout_open_image(cache, name) : -1;
+}
+
+void known_note_keep(const struct index *index, const char *ending, const void *bytes, size_t size, const struct environment *environment)
+{
+	char name[KNOWN_NAME];
+	CLEANUP(close_fd) int cache = open_cache(environment, true);
+	CLEANUP(close_fd) int shelf = cache < 0 ? -1 : layout_open_images(cache);
+	if (shelf >= 0 && join(name, sizeof name, index->key_text, ending, (char *)NULL))
+		write_image(shelf, name, bytes, size);
 }
 
 void known_remember(const struct image *image, const struct environment *environment)

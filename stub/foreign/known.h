@@ -26,4 +26,8 @@ void known_keep(const struct image *image, const struct environment *environment
 /* From now on the image's identity leads to it: only for an image that is settled. */
 void known_remember(const struct image *image, const struct environment *environment);
 
+/* A note about an index that has digests, which says whatever follows from it alone: opened to be read, or -1; and kept. */
+int known_note_open(const struct index *index, const char *ending, const struct environment *environment);
+void known_note_keep(const struct index *index, const char *ending, const void *bytes, size_t size, const struct environment *environment);
+
 #endif

@@ -150,18 +150,27 @@ static bool read_path(struct program *program, const Elf64_Phdr *named, struct s
 	return slot->path[0] == '/' && !slot->path[slot->length] && strlen(slot->path) == slot->length && !strchr(slot->path, '\n');
 }
 
-static bool find_in_elf(struct files *files, const struct node *file, struct slot_found *slot)
+/* A third of a megabyte, most of which no file needs: its pages are asked of the kernel once. */
+static struct program *program_for(struct files *files, const struct node *file)
 {
-	Elf64_Phdr named = {0};
-	CLEANUP(free_pointer) struct program *program = malloc(sizeof *program);
+	struct program *program = files->scratch ? files->scratch : malloc(sizeof *program);
+	files->scratch = program;
 	if (!program)
-		return false;
+		return NULL;
 	program->files = files;
 	program->file = file;
 	program->count = 0;
+	return program;
+}
+
+static bool find_in_elf(struct files *files, const struct node *file, struct slot_found *slot)
+{
+	Elf64_Phdr named = {0};
+	struct program *program = program_for(files, file);
 	slot->kind = FIXUP_ELF;
-	return read_part(program, 0, &program->head, sizeof program->head) && memcmp(program->head.e_ident, ident, sizeof ident) == 0 &&
-	       program->head.e_phnum && look_at_segments(program, slot, &named) && look_at_sections(program) && find_room(program, slot) &&
+	return program && read_part(program, 0, &program->head, sizeof program->head) &&
+	       memcmp(program->head.e_ident, ident, sizeof ident) == 0 && program->head.e_phnum &&
+	       look_at_segments(program, slot, &named) && look_at_sections(program) && find_room(program, slot) &&
 	       read_path(program, &named, slot);
 }
 

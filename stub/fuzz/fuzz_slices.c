@@ -1,11 +1,12 @@
 /* Whatever a program's bytes are: what it asks of a machine is found out within them, and an index that is legal with what was found,
- * and otherwise the image's, comes of it. */
+ * and otherwise the image's, comes of it. The same bytes as a record of that: a legal index comes of it, or none. */
 #define _GNU_SOURCE
 #include "base/fault.h"
 #include "image/index.h"
 #include "image/index_load.h"
 #include "slices/derive.h"
 #include "slices/programs.h"
+#include "slices/record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,21 @@ static void check(const struct index *index, const struct programs *programs)
 	index_free(&derived);
 }
 
+static void read_as_record(const struct index *index, const uint8_t *bytes, size_t size)
+{
+	static const char *const watched[] = {"/a/tree", "/a/file"};
+	struct index derived = {0};
+	struct programs programs;
+	struct fault fault = {0};
+	uint32_t first;
+	if (!record_read(index, bytes, size, &programs))
+		return;
+	if (programs.count)
+		(void)derive_index(index, &programs, watched, &derived, &first, &fault);
+	index_free(&derived);
+	programs_free(&programs);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct fault fault = {0};
@@ -68,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		abort();
 	if (programs.count)
 		check(&index, &programs);
+	read_as_record(&index, bytes, size);
 	programs_free(&programs);
 	files_free(&files);
 	close(files.fd);

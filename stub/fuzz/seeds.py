@@ -9,6 +9,7 @@ them. fuzz_slices: programs that ask for a loader.
 import lzma
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,13 @@ def frames() -> bytes:
         bundle.seek(footer.offset)
         payload = bundle.read(1 << 15)
     return len(index).to_bytes(8, "little") + index + payload
+
+
+def record() -> bytes:
+    """What the disk cache keeps of an image of one program (stub/slices/record.c)."""
+    loader = b"/lib64/ld-linux-x86-64.so.2"
+    asked = struct.pack("<256sII", loader, len(loader), 2 << 16)
+    return b"TMPRPRG1" + struct.pack("<IIII", 1, 1, 2 << 16, 0) + asked + struct.pack("<IIQQII", 1, 1, 64, 0, 0, 0)
 
 
 def forged() -> bytes:
@@ -110,7 +118,7 @@ def linked() -> bytes:
 def main(out: Path) -> None:
     squashfs = {"forged": forged(), "loader": with_loader()}
     seeds = {"frames": {"golden": frames()}, "squashfs": squashfs, "codecs": codecs(),
-             "slices": {"forged": program(gap=300), "linked": linked()}}  # fmt: skip
+             "slices": {"forged": program(gap=300), "linked": linked(), "record": record()}}  # fmt: skip
     if shutil.which("mksquashfs"):
         seeds["squashfs"] |= {codec: made(codec) for codec in ("gzip", "zstd", "xz", "lz4", "lzo")}
     for fuzzer, files in seeds.items():

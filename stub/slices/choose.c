@@ -93,26 +93,31 @@ static bool is_trusted(int fd, struct fault *reason)
 	return false;
 }
 
-/* The version of the slice's glibc; 0 with the reason when it is of no use here. */
-static uint32_t look_at(const char *path, uint32_t need, struct fault *reason)
+/* The version of the slice's glibc, of its index; 0 with the reason when it is of no use here. */
+static uint32_t version_inside(struct image *image, struct fault *reason)
+{
+	int bundle = image_load_bundle(image, reason);
+	if (bundle <= 0 || !own_is_slice(&image->index)) {
+		BAD_IMAGE(reason, "is no slice, or not whole");
+		return 0;
+	}
+	const struct interpreter *loader = interpreter_at(&image->index, 0);
+	if (programs_loader(image->index.strings + loader->path, loader->path_length))
+		return loader->need;
+	BAD_IMAGE(reason, "is made for another machine");
+	return 0;
+}
+
+static uint32_t look_at(const char *path, const struct wish *wish, struct ready *ready, struct fault *reason)
 {
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	char here[GLIBC_TEXT], wanted[GLIBC_TEXT];
 	if (image_open(&image, path, reason) < 0 || !is_trusted(image.fd, reason))
 		return 0;
-	int bundle = image_load_bundle(&image, reason);
-	if (bundle <= 0 || !own_is_slice(&image.index)) {
-		BAD_IMAGE(reason, "is no slice, or not whole");
-		return 0;
-	}
-	const struct interpreter *loader = interpreter_at(&image.index, 0);
-	if (!programs_loader(image.index.strings + loader->path, loader->path_length)) {
-		BAD_IMAGE(reason, "is made for another machine");
-		return 0;
-	}
-	if (loader->need >= need)
-		return loader->need;
-	BAD_IMAGE(reason, "has ", glibc_text(loader->need, here), ", and ", glibc_text(need, wanted), " is needed");
+	uint32_t version = wish->roots && ready_find(wish->roots, &image, ready) ? ready->version : version_inside(&image, reason);
+	if (version >= wish->need || !version)
+		return version;
+	BAD_IMAGE(reason, "has ", glibc_text(version, here), ", and ", glibc_text(wish->need, wanted), " is needed");
 	return 0;
 }
 
@@ -123,8 +128,38 @@ static bool is_among(char *const *tried, const char *path)
 	return *tried;
 }
 
-/* The best of one place. */
-static void choose_in(const char *place, uint32_t need, char *const *tried, char path[PATH_MAX], uint32_t *best, char why[WHY_ROOM])
+/* The best so far. */
+struct choice {
+	uint32_t version;
+	char *path;
+	struct ready *ready;
+};
+
+/* Of equally new ones of one place the name decides, so that the order on disk does not. */
+static bool is_better(const struct choice *choice, uint32_t version, const char *place, const char *path)
+{
+	if (version != choice->version)
+		return version > choice->version;
+	return version && strncmp(path, choice->path, strlen(place)) == 0 && strcmp(path, choice->path) < 0;
+}
+
+static void consider(const struct wish *wish, const char *place, const char *path, struct choice *choice, char why[WHY_ROOM])
+{
+	CLEANUP(ready_release) struct ready ready = READY_NONE;
+	struct fault unfit = {0};
+	uint32_t version = look_at(path, wish, &ready, &unfit);
+	if (!version)
+		join(why, WHY_ROOM, path, ": ", unfit.text, (char *)NULL);
+	if (!is_better(choice, version, place, path))
+		return;
+	choice->version = version;
+	memcpy(choice->path, path, strlen(path) + 1);
+	ready_release(choice->ready);
+	*choice->ready = ready;
+	ready = READY_NONE;
+}
+
+static void choose_in(const struct wish *wish, const char *place, char *const *tried, struct choice *choice, char why[WHY_ROOM])
 {
 	struct fault reason = {0};
 	CLEANUP(close_fd) int fd = open_place(place, &reason);
@@ -132,25 +167,16 @@ static void choose_in(const char *place, uint32_t need, char *const *tried, char
 	if (fd < 0 && reason.kind != FAULT_NONE)
 		join(why, WHY_ROOM, place, ": ", reason.text, (char *)NULL);
 	for (const char *name; fd >= 0 && (name = listing_next(&listing));) {
-		char each[PATH_MAX];
-		struct fault unfit = {0};
-		if (!is_slice_name(name) || !join(each, sizeof each, place, "/", name, (char *)NULL) || is_among(tried, each))
-			continue;
-		uint32_t version = look_at(each, need, &unfit);
-		if (!version)
-			join(why, WHY_ROOM, each, ": ", unfit.text, (char *)NULL);
-		/* Of equally new ones the name decides, so that the order on disk does not. */
-		if (version > *best || (version && version == *best && strncmp(each, path, strlen(place)) == 0 && strcmp(each, path) < 0)) {
-			*best = version;
-			memcpy(path, each, strlen(each) + 1);
-		}
+		char path[PATH_MAX];
+		if (is_slice_name(name) && join(path, sizeof path, place, "/", name, (char *)NULL) && !is_among(tried, path))
+			consider(wish, place, path, choice, why);
 	}
 }
 
-bool choose_slice(const struct places *places, uint32_t need, char *const *tried, char path[PATH_MAX], char why[WHY_ROOM])
+bool choose_slice(const struct wish *wish, char *const *tried, char path[PATH_MAX], struct ready *ready, char why[WHY_ROOM])
 {
-	uint32_t best = 0;
-	for (unsigned i = 0; i < places->count; i++)
-		choose_in(places->list[i], need, tried, path, &best, why);
-	return best;
+	struct choice best = {0, path, ready};
+	for (unsigned i = 0; i < wish->places->count; i++)
+		choose_in(wish, wish->places->list[i], tried, &best, why);
+	return best.version;
 }

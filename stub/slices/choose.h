@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/environment.h"
+#include "slices/ready.h"
 
 enum { PLACES_MAX = 2, WHY_ROOM = 512, TRIED_MAX = 8 };
 
@@ -28,8 +29,15 @@ uint64_t nanoseconds(const struct timespec *time);
 enum { GLIBC_TEXT = 64 };
 const char *glibc_text(uint32_t version, char out[GLIBC_TEXT]);
 
-/* The one to try: of this machine and with at least that version of glibc, the newest that is not among those `tried`, paths up to a
- * NULL. False when there is none; then `why` says what is there instead, or is "". */
-bool choose_slice(const struct places *places, uint32_t need, char *const *tried, char path[PATH_MAX], char why[WHY_ROOM]);
+/* What is looked for, and where. */
+struct wish {
+	const struct places *places;
+	const struct roots *roots; /* where its tree may be; NULL: nobody cares */
+	uint32_t need;             /* the least version of glibc */
+};
+
+/* The one to try: of this machine, the newest that is not among those `tried`, paths up to a NULL; if there is a tree of it, that is
+ * `ready`. False when there is none; then `why` says what is there instead, or is "". */
+bool choose_slice(const struct wish *wish, char *const *tried, char path[PATH_MAX], struct ready *ready, char why[WHY_ROOM]);
 
 #endif

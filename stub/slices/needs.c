@@ -11,6 +11,13 @@
 /* No program has as many; tables that claim more lie. */
 enum { MOST_SEGMENTS = 256, MOST_ENTRIES = 512, MOST_VERSIONS = 4096, NAME_ROOM = 32, RELR_SINCE = 2 << 16 | 36 };
 
+/* What is for another machine asks nothing of this one. */
+#ifdef __aarch64__
+enum { HERE = EM_AARCH64 };
+#else
+enum { HERE = EM_X86_64 };
+#endif
+
 struct program {
 	struct files *files;
 	const struct node *file;
@@ -44,7 +51,7 @@ static bool read_segments(struct program *program)
 {
 	Elf64_Ehdr head;
 	if (!read_part(program, 0, &head, sizeof head) || memcmp(head.e_ident, ELFMAG "\2\1\1", EI_VERSION + 1) != 0 ||
-	    head.e_phentsize != sizeof *program->segments || head.e_phnum > MOST_SEGMENTS)
+	    head.e_machine != HERE || head.e_phentsize != sizeof *program->segments || head.e_phnum > MOST_SEGMENTS)
 		return false;
 	program->count = head.e_phnum;
 	return read_part(program, head.e_phoff, program->segments, head.e_phnum * sizeof *program->segments);

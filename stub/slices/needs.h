@@ -6,7 +6,7 @@
 
 #include "foreign/files.h"
 
-/* The highest version GLIBC_X.Y that the ELF program `file` requires, as X << 16 | Y; 0 when it requires none, or when its tables
+/* The highest version GLIBC_X.Y that the ELF program or library `file` requires, as X << 16 | Y; 0 when it requires none, or when its tables
  * cannot be made sense of. */
 uint32_t needs_glibc(struct files *files, const struct node *file);
 

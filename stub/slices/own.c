@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "foreign/files.h"
+#include "slices/ready.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -161,7 +162,8 @@ struct sliced *own_make(const struct image *image, struct fault *fault)
 	sliced->first = UINT32_MAX;
 	sliced->finish = finish;
 	sliced->list = read_list(image, fault);
-	if (sliced->list && image->index.nodes[interpreter_at(&image->index, 0)->node].size > OWN_ROOM)
+	if (sliced->list && image->index.nodes[interpreter_at(&image->index, 0)->node].size > OWN_ROOM &&
+	    ready_note(&image->index, sliced->notes))
 		return sliced;
 	own_free(sliced);
 	BAD_IMAGE(fault, "damaged slice (its loader is too short); make it again");

@@ -70,6 +70,32 @@ static void look_at(struct files *files, struct programs *programs, uint32_t num
 	programs->fixups[programs->count++] = (struct fixup){number, slot.kind, slot.header, slot.at, slot.room, number_asked};
 }
 
+static void look_at_library(struct files *files, struct programs *programs, uint32_t number)
+{
+	const struct node *node = &files->index->nodes[number];
+	char name[MAX_NAME + 1];
+	index_name(files->index, node, name);
+	if (node->type != NODE_FILE || !node->size || !is_library_name(name))
+		return;
+	uint32_t need = needs_glibc(files, node);
+	programs->wanted = need > programs->wanted ? need : programs->wanted;
+}
+
+uint32_t programs_need(const struct programs *programs)
+{
+	uint32_t need = 0;
+	for (uint32_t i = 0; i < programs->asked_count; i++)
+		need = programs->asked[i].need > need ? programs->asked[i].need : need;
+	return need;
+}
+
+void programs_raise(struct programs *programs, uint32_t need)
+{
+	for (uint32_t i = 0; i < programs->asked_count; i++)
+		if (programs->asked[i].need < need)
+			programs->asked[i].need = need;
+}
+
 int programs_find(struct files *files, struct programs *programs, struct fault *fault)
 {
 	const struct index *index = files->index;
@@ -80,6 +106,9 @@ int programs_find(struct files *files, struct programs *programs, struct fault *
 		return 0;
 	for (uint32_t i = 1; i < index->head->nodes; i++)
 		look_at(files, programs, i);
+	programs->wanted = programs_need(programs);
+	for (uint32_t i = 1; programs->count && i < index->head->nodes; i++)
+		look_at_library(files, programs, i);
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct programs {
 		uint32_t length, need; /* the highest version, major << 16 | minor */
 	} asked[ASKED_MAX];
 	uint32_t asked_count;
+	uint32_t wanted; /* the highest that a program or a library requires: an image may bring libraries that are not loaded everywhere */
 };
 
 /* The loader of this machine's glibc, as most programs name it. */
@@ -32,6 +33,9 @@ bool programs_loader(const char *path, size_t length);
 /* Look at all of them; none are found when the image brings a C library together with its loader. 0, or -1 when there is no memory.
  * Free them with programs_free. */
 int programs_find(struct files *files, struct programs *programs, struct fault *fault);
+/* The highest version that a program requires; and let none require less than that. */
+uint32_t programs_need(const struct programs *programs);
+void programs_raise(struct programs *programs, uint32_t need);
 void programs_free(struct programs *programs);
 
 #endif

@@ -9,6 +9,8 @@
 #include "slices/derive.h"
 #include "slices/own.h"
 #include "slices/programs.h"
+#include "slices/ready.h"
+#include "slices/recall.h"
 #include "start/provide.h"
 #include "store/entry.h"
 #include "store/layout.h"
@@ -104,25 +106,32 @@ static struct sliced *plan(const struct image *image, const struct programs *pro
 	return NULL;
 }
 
-/* Have the slice `file` for the image. */
-static int use(const struct request *request, struct image *image, const struct programs *programs, const char *file, struct fault *fault)
+/* Unpack the slice `file`. */
+static int make_ready(const struct request *request, const char *file, struct ready *ready, struct fault *fault)
 {
 	CLEANUP(image_close) struct image slice = IMAGE_CLOSED;
-	CLEANUP(entry_release) struct entry entry = {.lease = -1, .tie = -1};
-	char loader[PATH_MAX];
-	if (provide_slice(request, file, &slice, &entry, fault) < 0)
+	if (provide_slice(request, file, &slice, &ready->entry, fault) < 0)
 		return -1;
 	/* A start that has found the tree there has not read the index. */
 	if (!slice.index.head && image_load_bundle(&slice, fault) <= 0)
 		return BAD_IMAGE(fault, "is no slice any more");
-	if (!loader_in(&slice.index, entry.tree, loader))
-		return BAD_STORE(fault, "the path of the store is too long for a slice");
-	image->sliced = plan(image, programs, entry.tree, file, loader, fault);
+	return loader_in(&slice.index, ready->entry.tree, ready->loader)
+		       ? 0
+		       : BAD_STORE(fault, "the path of the store is too long for a slice");
+}
+
+/* Have the slice `file` for the image. */
+static int use(const struct request *request, struct image *image, const struct programs *programs, const char *file, struct ready *ready,
+	       struct fault *fault)
+{
+	if (ready->entry.lease < 0 && make_ready(request, file, ready, fault) < 0)
+		return -1;
+	image->sliced = plan(image, programs, ready->entry.tree, file, ready->loader, fault);
 	if (!image->sliced)
 		return -1;
 	debug_log("its programs get the C library of ", file, (char *)NULL);
-	use_data(entry.tree);
-	return pass_on_lease(&entry) ? 0 : FAILED(fault, "no descriptor left for what the app inherits");
+	use_data(ready->entry.tree);
+	return pass_on_lease(&ready->entry) ? 0 : FAILED(fault, "no descriptor left for what the app inherits");
 }
 
 /* Whether this machine itself has what programs ask for. */
@@ -136,14 +145,6 @@ static bool is_here(const struct programs *programs)
 			return false;
 	}
 	return true;
-}
-
-static uint32_t needed(const struct programs *programs)
-{
-	uint32_t need = 0;
-	for (uint32_t i = 0; i < programs->asked_count; i++)
-		need = programs->asked[i].need > need ? programs->asked[i].need : need;
-	return need;
 }
 
 /* Whether the kernel could not start the image itself here: its AppRun is one of the programs, and there is no loader at all. */
@@ -167,7 +168,7 @@ static int do_without(const struct request *request, const struct image *image, 
 	struct fault said = {0};
 	bool hopeless = is_hopeless(request, &image->index, programs);
 	index_path(&image->index, programs->fixups[0].node, program);
-	fault_set(&said, FAULT_IMAGE, EXIT_FAILED, hopeless ? "AppRun" : program, " needs ", glibc_text(needed(programs), version),
+	fault_set(&said, FAULT_IMAGE, EXIT_FAILED, hopeless ? "AppRun" : program, " needs ", glibc_text(programs_need(programs), version),
 		  access(GLIBC_LOADER, F_OK) < 0 ? ", which this machine lacks" : ", and this machine has an older one",
 		  *why ? "; no slice will do (" : "", why, *why ? ")" : "", "; " SLICES_REMEDY, (char *)NULL);
 	if (hopeless)
@@ -177,34 +178,70 @@ static int do_without(const struct request *request, const struct image *image, 
 	return hopeless ? -1 : 0;
 }
 
-/* The newest slice that will do; when it turns out to be damaged, the next one. */
-static int find(const struct request *request, struct image *image, const struct programs *programs, const struct places *places,
-		struct fault *fault)
+/* The newest slice with at least that version; when it turns out to be damaged, the next one: 1, or 0 when none will do, and why. */
+static int find(const struct request *request, struct image *image, const struct programs *programs, const struct wish *wish,
+		char why[WHY_ROOM])
 {
-	char why[WHY_ROOM] = "", *tried[TRIED_MAX + 1] = {NULL};
+	char *tried[TRIED_MAX + 1] = {NULL};
 	/* They are large, and the caller may have a small stack. */
 	CLEANUP(free_pointer) char (*paths)[PATH_MAX] = zeroed(TRIED_MAX, PATH_MAX);
-	if (!paths)
-		return FAILED(fault, "no memory");
-	for (unsigned i = 0; i < TRIED_MAX && choose_slice(places, needed(programs), tried, paths[i], why); i++) {
+	for (unsigned i = 0; paths && i < TRIED_MAX; i++) {
 		struct fault reason = {0};
-		if (use(request, image, programs, paths[i], &reason) == 0)
+		CLEANUP(ready_release) struct ready ready = READY_NONE;
+		if (!choose_slice(wish, tried, paths[i], &ready, why))
 			return 0;
-		join(why, sizeof why, paths[i], ": ", reason.text, (char *)NULL);
+		if (use(request, image, programs, paths[i], &ready, &reason) == 0)
+			return 1;
+		join(why, WHY_ROOM, paths[i], ": ", reason.text, (char *)NULL);
 		debug_log(why, (char *)NULL);
 		tried[i] = paths[i];
 	}
-	return do_without(request, image, programs, why, fault);
+	return 0;
+}
+
+/* Of what the libraries require no more is made than of a wish: an image may bring such as are loaded on newer machines only. */
+static int find_best(const struct request *request, struct image *image, struct programs *programs, const struct places *places,
+		     struct fault *fault)
+{
+	char why[WHY_ROOM] = "";
+	bool here = is_here(programs);
+	CLEANUP(free_pointer) struct roots *roots = zeroed(1, sizeof *roots);
+	if (!roots)
+		return FAILED(fault, "no memory");
+	roots_list(roots, &request->environment, request->store, false);
+	struct wish wish = {places, request->verify ? NULL : roots, programs->wanted};
+	const struct programs asked = *programs;
+	programs_raise(programs, programs->wanted);
+	if ((here && is_here(programs)) || find(request, image, programs, &wish, why))
+		return 0;
+	*programs = asked;
+	wish.need = programs_need(programs);
+	if (here)
+		debug_log("libraries of it may need a newer C library than this machine's", (char *)NULL);
+	else if (wish.need == programs->wanted || !find(request, image, programs, &wish, why))
+		return do_without(request, image, programs, why, fault);
+	return 0;
+}
+
+/* What they ask for: from the disk cache, or else read, and kept there. */
+static int look_at_programs(const struct request *request, const struct image *image, struct programs *programs, struct fault *fault)
+{
+	if (recall_programs(image, &request->environment, programs))
+		return 0;
+	CLEANUP(files_free) struct files files = {.fd = image->fd, .base = image->base, .index = &image->index};
+	image_prepare(image, &files.codec);
+	if (programs_find(&files, programs, fault) < 0)
+		return -1;
+	recall_keep(image, &request->environment, programs);
+	return 0;
 }
 
 static int look_for(const struct request *request, struct image *image, const struct places *places, struct fault *fault)
 {
 	CLEANUP(programs_free) struct programs programs = {0};
-	CLEANUP(files_free) struct files files = {.fd = image->fd, .base = image->base, .index = &image->index};
-	image_prepare(image, &files.codec);
-	if (programs_find(&files, &programs, fault) < 0)
+	if (look_at_programs(request, image, &programs, fault) < 0)
 		return -1;
-	return !programs.count || is_here(&programs) ? 0 : find(request, image, &programs, places, fault);
+	return programs.count ? find_best(request, image, &programs, places, fault) : 0;
 }
 
 int slices_use(const struct request *request, struct image *image, struct fault *fault)
@@ -327,5 +364,7 @@ struct sliced *slices_recall(const struct image *image, const char *tree, struct
 	if (programs_find(&files, &programs, fault) < 0 || !programs.count ||
 	    !join(loader, sizeof loader, notes->tree, notes->loader, (char *)NULL))
 		return NULL;
+	/* It may have been for its libraries' sake. What else they say of versions changes nothing in the tree. */
+	programs_raise(&programs, programs.wanted);
 	return plan(image, &programs, notes->tree, notes->file, loader, fault);
 }

@@ -154,10 +154,23 @@ static int fill_gated(const struct building *building, int entry_fd, int root, s
 	return gate_start(&gate, fault);
 }
 
+#ifdef TMPRUN_SMALL
+#define say_that(request, what) ((void)0)
+#else
+static void say_that(const struct request *request, const char *what)
+{
+	if (request->lasts)
+		request->lasts(request, what);
+}
+#endif
+
 static int fill_eagerly(const struct building *building, int entry_fd, int root, struct fault *fault)
 {
 	struct tree tree = tree_of(building, root);
-	if (fill_tree(building->image, &tree, processors(), fault) < 0)
+	say_that(building->request, "unpacking");
+	int filled = fill_tree(building->image, &tree, processors(), fault);
+	say_that(building->request, NULL);
+	if (filled < 0)
 		return -1;
 	if (!image_unchanged(building->image))
 		return BAD_IMAGE(fault, "changed while it was unpacked; start it again");

@@ -40,6 +40,8 @@ struct request {
 	/* When it was decided which tree an image has, this is what else must be as it was: lines of stamps. */
 	void (*mark)(const struct request *request, char stamps[STAMPS_SIZE]);
 	bool (*hold)(const struct request *request, const struct image *image, const char *tree);
+	/* Says on a terminal what is being done, if it lasts; NULL at its end. No process is forked meanwhile. */
+	void (*lasts)(const struct request *request, const char *what);
 #endif
 
 	/* What this program knows about images that are no bundles: loads the image's index and returns 0, or -1. */

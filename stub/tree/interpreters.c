@@ -48,6 +48,17 @@ static uint32_t version_between(int fd, uint64_t at, size_t size)
 #ifdef TMPRUN_SMALL
 #define version_in(fd, size) version_between(fd, 0, size)
 #else
+/* Piece by piece, in one and the same memory: fresh pages for all of it would take longer than the search. Pieces overlap by more than the
+ * banner and what is looked at behind it. */
+static uint32_t version_of_part(int fd, uint64_t at, size_t size)
+{
+	enum { PIECE = 64 << 10, OVERLAP = 1 << 10 };
+	uint32_t version = 0;
+	for (size_t done = 0; done < size && !version; done += PIECE - OVERLAP)
+		version = version_between(fd, at + done, size - done < PIECE ? size - done : PIECE);
+	return version;
+}
+
 /* Constants are a sixth of the library; what searching the rest of it takes is half of a cold start. */
 static uint32_t version_in(int fd, size_t size)
 {
@@ -60,8 +71,8 @@ static uint32_t version_in(int fd, size_t size)
 	for (unsigned i = sound ? head.e_phnum : 0; i-- > 0 && !version;)
 		if (segments[i].p_type == PT_LOAD && segments[i].p_flags == PF_R && segments[i].p_offset < size &&
 		    segments[i].p_filesz <= size - segments[i].p_offset)
-			version = version_between(fd, segments[i].p_offset, (size_t)segments[i].p_filesz);
-	return version ? version : version_between(fd, 0, size);
+			version = version_of_part(fd, segments[i].p_offset, (size_t)segments[i].p_filesz);
+	return version ? version : version_of_part(fd, 0, size);
 }
 #endif
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import stat
 import struct
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from kit.apps import noise, write
 from kit.real_images import type_1_image
-from kit.trees import below
+from kit.trees import Entry, below, snapshot
+from tmprun.archives import kinds, reading
 
 TIME = 1_600_000_000
 
@@ -98,3 +101,86 @@ def tar(members: Iterable[tuple[tarfile.TarInfo, bytes]], form: int = tarfile.GN
         out.write(info.tobuf(form, "utf-8", "surrogateescape"))
         out.write(content + bytes(-len(content) % 512))
     return out.getvalue() + bytes(1024)
+
+
+def raw_header(
+    name: str,
+    size: int,
+    *,
+    kind: bytes = b"0",
+    link: str = "",
+    magic: bytes = b"ustar\x0000",
+    gnu: bytes = b"",
+    name_bytes: bytes = b"",
+    size_bytes: bytes = b"",
+) -> bytes:
+    """A tar header, byte for byte: `gnu` stands from the 386th on, `size_bytes` instead of digits."""
+    block = bytearray(512)
+    for at, field in (
+        (0, name_bytes or name.encode()), (100, b"0000644\0" * 3), (124, size_bytes or b"%011o\0" % size),
+        (136, b"%011o\0" % TIME), (156, kind), (157, link.encode()), (257, magic), (386, gnu),
+    ):  # fmt: skip
+        block[at : at + len(field)] = field
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def pax(records: dict[str, str], *, kind: bytes = b"x", raw: bytes = b"") -> bytes:
+    """A header of records in front of another, and `raw` bytes that are none."""
+    content = b""
+    for key, value in records.items():
+        rest = f" {key}={value}\n".encode()
+        size = len(rest)
+        while size != len(rest) + len(str(size)):
+            size = len(rest) + len(str(size))
+        content += b"%d" % size + rest
+    content += raw
+    return raw_header("PaxHeaders/x", len(content), kind=kind) + content + bytes(-len(content) % 512)
+
+
+class Unpacked(NamedTuple):
+    """What came of an archive: its tree by paths, how many entries there were, and what was said."""
+
+    tree: dict[bytes, Entry]
+    entries: int
+    lost: list[str]
+    notes: list[str]
+
+    @classmethod
+    def by_us(cls, content: bytes, into: Path, *, force: bool = False) -> Unpacked:
+        into.mkdir(exist_ok=True)
+        archive = into.parent / "a.tar"
+        archive.write_bytes(content)
+        with archive.open("rb") as file:
+            kind = kinds.kind_of(file.fileno(), archive.name)
+            read = reading.unpack(file.fileno(), kind, str(into), force=force)
+        return cls({} if force else comparable(into), read.entries, read.lost, read.notes)
+
+    @classmethod
+    def by_bsdtar(cls, archive: Path, into: Path) -> Unpacked:
+        """Also when it complains, as it does of what is odd."""
+        into.mkdir()
+        command = ["bsdtar", "-xpf", archive, "-C", into]
+        said = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"LC_ALL": "C.UTF-8"}).stderr
+        return cls(comparable(into), 0, [], said.decode("utf-8", "replace").splitlines())
+
+
+def both(content: bytes, folder: Path) -> tuple[Unpacked, Unpacked]:
+    """The archive as we unpack it, and as bsdtar does; an error when we do not."""
+    ours = Unpacked.by_us(content, folder / "ours")
+    return ours, Unpacked.by_bsdtar(folder / "a.tar", folder / "theirs")
+
+
+def comparable(directory: Path) -> dict[bytes, Entry]:
+    """What is there, without owners and modes beyond rwx, for its owner readable, as we make it. Directories count by
+    their names only, since archives need not have them."""
+    found = {}
+    for path, entry in snapshot(directory).items():
+        kind = stat.S_IFMT(entry.mode)
+        if kind == stat.S_IFDIR:
+            found[path] = Entry(kind, 0, b"", frozenset())
+        elif kind in (stat.S_IFREG, stat.S_IFLNK):
+            readable = 0o600 if kind == stat.S_IFREG else 0
+            found[path] = entry._replace(mode=kind | entry.mode & 0o777 | readable)
+    return found

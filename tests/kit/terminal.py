@@ -9,10 +9,10 @@ from pathlib import Path
 from kit.harness import Harness
 
 
-def on_a_terminal(harness: Harness, *command: str | Path) -> bytes:
-    """All of it, of a command that ends well."""
+def on_a_terminal(harness: Harness, *command: str | Path, stream: str = "stdout") -> bytes:
+    """All that a command which ends well says there; with `stream` "stderr" what it says on that."""
     ours, theirs = pty.openpty()
-    process = harness.start(*command, stdout=theirs)
+    process = harness.start(*command, **{stream: theirs})
     os.close(theirs)
     said = b""
     while True:

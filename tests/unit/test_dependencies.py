@@ -111,6 +111,13 @@ def test_the_page_names_all_of_them_and_their_ranges() -> None:
     assert {name: wanted for each in rows.values() for name, wanted in each.items()} == everything
 
 
+def test_the_page_names_what_the_engine_is_built_with() -> None:
+    pins = re.findall(r"^([\w-]+)==(\S+) ", (ROOT / "stub" / "sources.txt").read_text(), re.MULTILINE)
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    engine = page.partition("\n## In the engine")[2].partition("\n## ")[0]
+    assert pins and re.findall(r"^\| .* from PyPI's `([\w-]+)`.*? \| (\S+) \|", engine, re.MULTILINE) == pins
+
+
 def test_what_brings_a_missing_package() -> None:
     """All that is imported and not always there has an extra that brings it."""
     extras = {NAMES.get(module, module): extra for module, extra in missing.EXTRAS.items()}

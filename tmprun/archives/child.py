@@ -6,6 +6,7 @@ A message is a line of JSON. The child's death is one clear line, whatever it di
 from __future__ import annotations
 
 import json
+import locale
 import os
 import signal
 import sys
@@ -67,6 +68,16 @@ def _death(status: int) -> TmprunError:
     return BadImage("reading it failed", remedy="check the file")
 
 
+def _names_in_utf_8() -> None:
+    """libarchive gives names in the locale's characters, and none where that has no such ones, as with LC_ALL=C."""
+    for name in ("C.UTF-8", "en_US.UTF-8"):
+        try:
+            locale.setlocale(locale.LC_CTYPE, name)
+        except locale.Error:
+            continue
+        return
+
+
 def _child(work: Callable[[Say], None], directory: str, size: int, limits: Limits, pipe: int) -> None:
     """Does not return."""
 
@@ -80,6 +91,7 @@ def _child(work: Callable[[Say], None], directory: str, size: int, limits: Limit
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         os.chdir(directory)
+        _names_in_utf_8()
         from tmprun.archives import library
 
         library.load()

@@ -14,6 +14,8 @@ from tmprun.human import one_line
 
 # Where programs are looked for that a desktop entry names without a path, in this order.
 BIN = (b"bin", b"usr/bin", b"usr/local/bin", b"usr/games", b"usr/sbin", b"sbin", b"")
+# Directories that are no AppDir, even when everything lies in them.
+NO_TOP = (b"usr", b"bin", b"opt")
 _DESKTOP_FOLDERS = (b"", b"usr/share/applications", b"share/applications", b"usr/local/share/applications")
 _SHOWN = 12
 _FIELD_CODE = re.compile(r"^%[a-zA-Z]$")
@@ -57,7 +59,7 @@ def _top(tree: Tree) -> bytes:
     top = b""
     while True:
         names = tree.names(top)
-        if len(names) != 1 or names[0] in (b"usr", b"bin", b"opt"):
+        if len(names) != 1 or names[0] in NO_TOP:
             return top
         below = posixpath.join(top, names[0])
         found = tree.files.get(below)

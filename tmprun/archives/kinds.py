@@ -48,6 +48,11 @@ def unpacks_itself(kind: Kind) -> bool:
     return not kind.format and not is_ours(kind)
 
 
+def is_quickly_read(kind: Kind) -> bool:
+    """Whether its content comes faster than zstd packs it at a usual level."""
+    return kind.format == "tar" and kind.compressor in ("", "zstd", "lz4")
+
+
 # What tar files are compressed with, by the first bytes.
 _COMPRESSORS = (
     (b"\x1f\x8b", "gzip"),

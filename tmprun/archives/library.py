@@ -31,6 +31,7 @@ _PERM, _TIME, _SECURE_SYMLINKS, _SECURE_NODOTDOT, _SPARSE, _NO_ABSOLUTE = 0x2, 0
 _DISK = _PERM | _TIME | _SECURE_SYMLINKS | _SECURE_NODOTDOT | _SPARSE | _NO_ABSOLUTE
 
 _BLOCK = 1 << 18
+_WARNINGS = 100  # that are remembered
 _SHOWN = 300  # characters of what it says
 # Errors that are not the archive's.
 _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
@@ -115,6 +116,7 @@ class Reader:
             self._support(f"archive_read_support_filter_{name}")
         for name in _FORMATS[form]:
             self._support(f"archive_read_support_format_{name}")
+        self.warnings: dict[str, None] = {}
         self._callback = _READ(self._read)
         self._buffer = ctypes.create_string_buffer(_BLOCK)
         if form in _SEEKS:
@@ -144,7 +146,11 @@ class Reader:
 
     def _check(self, status: int) -> None:
         if status < WARN:
-            raise failure((self._call("archive_error_string", self._archive) or b"").decode("utf-8", "replace"))
+            raise failure(self._said())
+
+    def _said(self) -> str:
+        text: bytes = self._call("archive_error_string", self._archive) or b""
+        return text.decode("utf-8", "replace")
 
     @property
     def read_so_far(self) -> int:
@@ -158,6 +164,8 @@ class Reader:
                 break
             self._check(status)
             entry = Entry(self._library, self._entry)
+            if status == WARN and len(self.warnings) < _WARNINGS:
+                self.warnings[f"{self._said() or 'a warning'} ({os.fsdecode(entry.path)})"] = None
             if entry.encrypted:
                 raise encrypted()
             yield entry

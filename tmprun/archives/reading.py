@@ -21,6 +21,8 @@ from tmprun.errors import BadImage, UnsupportedImage
 from tmprun.human import one_line
 
 Progress = Callable[[int, int], None]
+# A path, and what it is now: `file`, `another` thing; `linked` when a file there has got one more name.
+Made = Callable[[bytes, str], None]
 
 _SPECIAL = {0o10000: "fifo", 0o20000: "character device", 0o60000: "block device", 0o140000: "socket"}
 _MOST_ENTRIES = 2_000_000
@@ -61,17 +63,18 @@ def unpack(
     *,
     force: bool = False,
     wanted: Set[bytes] | None = None,
+    made: Made | None = None,
     progress: Progress | None = None,
 ) -> Read:
     """Unpack the archive of that kind into the directory `into`. BadImage when it is damaged, or made to do harm.
 
     With `force` also when it claims to hold more than any app does. `wanted` are the paths to be unpacked; their
-    directories have to be among them. `progress(done, total)` counts bytes of the file.
+    directories have to be among them. `made` hears of each thing some time after it is there. `progress(done, total)`
+    counts bytes of the file.
     """
     size = os.fstat(fd).st_size
-    return _gather(
-        messages(lambda say: _unpack(fd, kind, size, force, wanted, say), into, size, _limits(kind)), size, progress
-    )
+    stream = messages(lambda say: _unpack(fd, kind, size, force, wanted, say), into, size, _limits(kind))
+    return _gather(stream, size, progress, made)
 
 
 def look(fd: int, kind: Kind, directory: str = "/", *, progress: Progress | None = None) -> Read:
@@ -84,12 +87,14 @@ def _limits(kind: Kind) -> Limits:
     return NAMES if kind.format == "iso" else USUAL
 
 
-def _gather(stream: Iterator[Message], size: int, progress: Progress | None) -> Read:
+def _gather(stream: Iterator[Message], size: int, progress: Progress | None, made: Made | None = None) -> Read:
     read = Read()
     for message in stream:
         for kind, value in message.items():
             if kind == "at" and progress:
                 progress(min(int(str(value)), size), size)
+            elif kind == "made" and made:
+                made(os.fsencode(value[0]), value[1])
             elif kind == "found":
                 read.tree.files[os.fsencode(value[0])] = Found.of(value[1:])
             elif kind == "text":
@@ -114,7 +119,7 @@ class _Pass:
         self._most = None if force else _SMALL_CONTENT + _MOST_EXPANSION * size
         self._left_out: dict[str, list[bytes]] = {}
         self._told = 0
-        self.entries = self.content = self.newest = 0
+        self.entries = self.content = self.claimed = self.newest = 0
         start, end = _payload(fd, kind, size, say)
         self._base = start
         self.reader = Reader(fd, kind.format, start, end)
@@ -145,26 +150,37 @@ class _Pass:
         if absolute:
             self._say({"notes": "it has absolute names; they are taken as below the app's own directory"})
 
+    def claim(self, size: int) -> None:
+        """A whole file of that size, in bytes: a hole has no content, and takes its room when it is packed."""
+        self.claimed += size
+        self._check(self.claimed)
+
     def count(self, size: int) -> None:
         """So many more bytes of content."""
         self.content += size
-        if self._most is not None and self.content > self._most:
-            raise BadImage(
-                f"it holds more than {self._most} bytes", remedy="it may be a bomb; --force takes it all the same"
-            )
+        self._check(self.content)
         if self.content - self._told > _TOLD:
             self._told = self.content
             self._say_progress()
+
+    def _check(self, size: int) -> None:
+        if self._most is not None and size > self._most:
+            raise BadImage(
+                f"it holds more than {self._most} bytes", remedy="it may be a bomb; --force takes it all the same"
+            )
 
     def _say_progress(self) -> None:
         if self.entries % 256 == 0 or self._told == self.content:
             self._say({"at": self._base + self.reader.read_so_far})
 
     def finish(self) -> None:
-        for what, paths in self._left_out.items():
+        for what, twice in self._left_out.items():
+            paths = list(dict.fromkeys(twice))
             names = ", ".join(one_line(path) for path in paths[:_NAMED])
             more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
             self._say({"lost": f"{what}: {names}{more}"})
+        for text in list(self.reader.warnings)[:_NAMED]:
+            self._say({"notes": f"what is odd in it: {one_line(text)}"})
         self._say({"entries": self.entries, "size": self.content, "newest": self.newest})
 
 
@@ -186,19 +202,29 @@ def _unpack(fd: int, kind: Kind, size: int, force: bool, wanted: Set[bytes] | No
             continue
         if entry.type == DIRECTORY:
             directories.add(path)
-        while path and (path := path.rpartition(b"/")[0]) not in above:
-            above.add(path)
+        up = path
+        while up and (up := up.rpartition(b"/")[0]) not in above:
+            above.add(up)
         disk.begin(entry)
         if entry.type == FILE:
             for address, length, at in run.reader.blocks():
                 run.count(length)
                 disk.write(address, length, at)
+            run.claim(entry.size)
         disk.end()
+        _say_made(path, entry, say)
     disk.close()
     # What the archive does not name has no time of its own; the same for everybody is the only one that is no accident.
     for path in above - directories:
         os.utime(path or b".", (run.newest, run.newest))
     run.finish()
+
+
+def _say_made(path: bytes, entry: Entry, say: Say) -> None:
+    link = entry.hard_link
+    if link is not None:
+        say({"made": [os.fsdecode(link), "linked"]})
+    say({"made": [os.fsdecode(path), "file" if entry.type == FILE and link is None else "another"]})
 
 
 def _look(fd: int, kind: Kind, size: int, say: Say) -> None:

@@ -13,7 +13,7 @@ Where a frame ends decides what a cold start must decode to get at one file, so 
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from tmprun.bundle.copies import Content, Copies, Identity
@@ -28,6 +28,7 @@ SMALL = 64 << 10
 
 _TYPES = {DIRECTORY: tarfile.DIRTYPE, FILE: tarfile.REGTYPE, SYMLINK: tarfile.SYMTYPE}
 _END = bytes(2 * tarfile.BLOCKSIZE)
+_ZEROS = bytes(PIECE)
 
 
 class PlainFrame(NamedTuple):
@@ -50,17 +51,24 @@ def header(path: bytes, node: Node, link: bytes = b"") -> bytes:
 
 
 def tar_frames(
-    root: Node, content: Content, hot: Sequence[Node] = (), identity: Identity | None = None
+    root: Node,
+    content: Content,
+    hot: Sequence[Node] = (),
+    identity: Identity | None = None,
+    cutter: Cutter | None = None,
+    done: Set[Node] = frozenset(),
 ) -> Iterator[PlainFrame]:
     """Yield the archive of everything below `root`, frame by frame, and set the segments of each file on the way.
 
     `content(node)` yields the bytes of a file, and again when asked again; BadImage when they are more or fewer than
-    `node.size`. `identity` is that of `Copies`.
+    `node.size`. `identity` is that of `Copies`. With a `cutter` this goes on with its archive, which has the files
+    `done`.
     """
-    cutter = _Cutter()
+    cutter = cutter or Cutter()
     paths = _paths(root)
-    copies = Copies((node for node in paths if node.kind == FILE), content, identity)
-    for group in _groups(paths, hot):
+    copies = Copies((node for node in paths if node.kind == FILE and node not in done), content, identity)
+    for members in _groups(paths, hot):
+        group = [node for node in members if node not in done]
         if _is_apart(group, cutter):
             yield from cutter.cut()
         for node in group:
@@ -105,15 +113,15 @@ def _groups(paths: dict[Node, bytes], hot: Sequence[Node]) -> list[list[Node]]:
     ]
 
 
-def _is_apart(group: list[Node], cutter: _Cutter) -> bool:
+def _is_apart(group: list[Node], cutter: Cutter) -> bool:
     """Whether a frame should end before `group`: when either of what lies in the open one and the group is large."""
     if not group or group[0].kind != FILE:
         return False
     return len(cutter.buffer) > SMALL or (cutter.holds_files and sum(node.size for node in group) > SMALL)
 
 
-class _Cutter:
-    """The open frame: `buffer` is what it holds so far, `number` which one of the archive it is."""
+class Cutter:
+    """Cuts an archive into frames. Of the open one `buffer` is what it holds so far, `number` which one it is."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
@@ -168,6 +176,9 @@ class _Cutter:
             while rest:
                 part = rest[: PIECE - filled]
                 rest = rest[len(part) :]
+                if len(part) == PIECE and not self.buffer:
+                    yield self._whole(node, part)
+                    continue
                 self.buffer += part
                 filled += len(part)
                 if filled == PIECE:
@@ -179,10 +190,17 @@ class _Cutter:
         if filled:
             self._segment(node, filled)
 
+    def _whole(self, node: Node, piece: memoryview) -> PlainFrame:
+        """A frame of its own for a piece: most of what large files consist of, which is not copied twice."""
+        plain = bytes(piece)
+        node.segments.append((HOLE, 0, PIECE) if plain == _ZEROS else (self.number, 0, PIECE))
+        self.number += 1
+        return PlainFrame(plain, PIECE)
+
     def _segment(self, node: Node, length: int) -> None:
         """The last `length` bytes of the buffer are the file's. A whole piece of zeros takes no memory in the tree."""
         self.content += length
-        if length >= SMALL and self.buffer.endswith(bytes(length)):
+        if length >= SMALL and self.buffer[-1] == 0 and self.buffer.endswith(_ZEROS[:length]):
             node.segments.append((HOLE, 0, length))
         else:
             node.segments.append((self.number, len(self.buffer) - length, length))

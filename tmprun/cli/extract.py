@@ -70,18 +70,26 @@ def _of_archive(image: str, directory: str, patterns: list[str], force: bool) ->
 
 
 def _unpack(image: Image, kind: Kind, directory: str, patterns: list[str], force: bool) -> list[bytes]:
+    """All of it is read once; for patterns twice: what links lead to may stand anywhere, and nothing is written when
+    one of them matches nothing."""
+    paths: set[bytes] = set()
     with waiting(f"extracting {image.path}") as progress:
-        found = reading.look(image.fd, kind, progress=progress)
-        wanted = None
-        if patterns:
-            wanted, missed = found.tree.matching(patterns)
-            if missed:
-                raise TmprunError(f"nothing in it matches {one_line(missed)}")
+        wanted = _matching(image, kind, patterns, progress) if patterns else None
         try:
             os.makedirs(directory, exist_ok=True)
         except FileExistsError:
             raise TmprunError("it is a symlink or no directory", one_line(directory)) from None
-        read = reading.unpack(image.fd, kind, directory, force=force, wanted=wanted, progress=progress)
+        read = reading.unpack(
+            image.fd, kind, directory, force=force, wanted=wanted, made=lambda path, _: paths.add(path),
+            progress=progress,
+        )  # fmt: skip
     for line in read.lost:
         complain(f"left out: {line}")
-    return sorted(path for path in found.tree.files if path and (wanted is None or path in wanted))
+    return sorted(paths)
+
+
+def _matching(image: Image, kind: Kind, patterns: list[str], progress: reading.Progress | None) -> set[bytes]:
+    wanted, missed = reading.look(image.fd, kind, progress=progress).tree.matching(patterns)
+    if missed:
+        raise TmprunError(f"nothing in it matches {one_line(missed)}")
+    return wanted

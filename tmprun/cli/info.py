@@ -103,7 +103,8 @@ def _content(contents: Contents) -> str:
 
 def _starts(found: Info, apprun: looking.AppRun) -> str:
     if not found.why:
-        return _apprun(apprun) if apprun.kind != "missing" or not found.obstacle else ""
+        said = _apprun(apprun) if apprun.kind != "missing" or not found.obstacle else ""
+        return f"{said}, for {found.starts}" if found.starts not in ("", "AppRun") else said
     what = f"program for {apprun.machine}" if apprun.kind == "ELF" else _apprun(apprun)
     return f"{found.starts}, {what}" + (f" ({found.why})" if found.why != "AppRun" else "")
 

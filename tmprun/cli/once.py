@@ -17,7 +17,7 @@ from tmprun.cli.progress import PATIENCE, stages
 from tmprun.convert import convert as converting
 from tmprun.errors import UnsupportedImage
 from tmprun.images.image import Image
-from tmprun.pack.pack import QUICK_LEVEL
+from tmprun.pack.pack import FAST_LEVEL, QUICK_LEVEL
 from tmprun.store import converted
 
 # What only looks at an image never executes it.
@@ -62,19 +62,21 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
 
     if kinds.unpacks_itself(kind):
         complain(f"{image.path}: {kind.what}: it unpacks itself, once")
+    level = FAST_LEVEL if kinds.is_quickly_read(kind) else QUICK_LEVEL
     with (
         stages(after=PATIENCE) as progress,
         converting.prepared(
-            image, kind, entry=request.entry, force=request.force, progress=progress, waiting=waiting, behind=True
+            image, kind, entry=request.entry, force=request.force, progress=progress, waiting=waiting, behind=True,
+            level=level,
         ) as made,
-    ):
+    ):  # fmt: skip
         known = _known(image, request)  # by whom we waited for
         if known:
             return known
         for line in made.lost:
             complain(f"{image.path}: left out: {line}")
         bundle = os.path.join(made.folder, "bundle")
-        report = converting.convert(made, bundle, level=QUICK_LEVEL, progress=progress)
+        report = converting.convert(made, bundle, level=level, progress=progress)
         path = converted.keep(bundle, report.key)
         if image.settled:
             converted.remember(image.identity, report.key)

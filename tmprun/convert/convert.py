@@ -11,7 +11,7 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tmprun.archives import appdir, kinds, reading
@@ -19,13 +19,15 @@ from tmprun.archives.kinds import Kind
 from tmprun.bundle.footer import read_footer, read_index
 from tmprun.convert import own_runtime
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
+from tmprun.engine.programs import stub_for
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
 from tmprun.images import iso
 from tmprun.images.image import Image
 from tmprun.index.decode import decode, metadata_of
 from tmprun.pack.appdir import PackError
-from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, pack
+from tmprun.pack.early import Early, early
+from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, pack, source_date_epoch
 from tmprun.start import ask_engine
 from tmprun.store.scratch import scratch
 
@@ -51,6 +53,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
     update_information: str = ""
+    early: Early | None = None
 
 
 @contextmanager
@@ -63,15 +66,16 @@ def prepared(
     progress: Progress | None = None,
     waiting: Callable[[], None] | None = None,
     behind: bool = False,
+    level: int | None = None,
 ) -> Iterator[Prepared]:
     """The open image as an AppDir on disk, as long as the block lasts; errors about it say where they belong.
 
     `entry` is what is to be started of it, when the rules do not tell (docs/archives.md). `waiting` is called when
     somebody else is converting it just now; then that is waited for. `behind`: what is done with is removed by a
-    process that nobody waits for.
+    process that nobody waits for. `level`: what is unpacked is packed at once, at that level.
     """
-    with scratch(image.identity, waiting, behind=behind) as folder, _in_words(folder):
-        made = _unpacked(image, kind, folder, entry, force, progress)
+    with scratch(image.identity, waiting, behind=behind) as folder, _in_words(folder), ExitStack() as stack:
+        made = _unpacked(image, kind, folder, entry, force, level, stack, progress)
         image.check_unchanged()
         _add_facts(image, kind, made)
         try:
@@ -115,6 +119,7 @@ def convert(
     return pack(
         prepared.path, out, level=level, threads=threads, with_libc=with_libc, hot=hot, facts=prepared.facts,
         update_information=prepared.update_information,
+        early=prepared.early,
         progress=(lambda done, total: progress("packing", done, total)) if progress else None,
     )  # fmt: skip
 
@@ -125,11 +130,18 @@ def names_of(path: str) -> tuple[str, ...]:
     return (_ENDINGS.sub("", name) or name,)
 
 
-def _unpacked(image: Image, kind: Kind, folder: str, entry: str, force: bool, progress: Progress | None) -> Prepared:
+def _unpacked(
+    image: Image, kind: Kind, folder: str, entry: str, force: bool, level: int | None, stack: ExitStack,
+    progress: Progress | None,
+) -> Prepared:  # fmt: skip
     tree = os.path.join(folder, "tree")
     os.mkdir(tree)
     if kind.format:
-        return _from_archive(image, kind, folder, tree, entry, force, progress)
+        begun = None
+        if level is not None and source_date_epoch() is None:
+            stub = stub_for(os.uname().machine)
+            begun = stack.enter_context(early(os.path.join(folder, "begun"), tree, stub, level))
+        return _from_archive(image, kind, folder, tree, entry, force, begun, progress)
     if kinds.unpacks_itself(kind):
         told = (lambda size: progress("unpacking itself", size, 0)) if progress else None
         path = own_runtime.unpack(image, kind.payload, folder, told)
@@ -140,15 +152,16 @@ def _unpacked(image: Image, kind: Kind, folder: str, entry: str, force: bool, pr
 
 
 def _from_archive(
-    image: Image, kind: Kind, folder: str, tree: str, entry: str, force: bool, progress: Progress | None
-) -> Prepared:
+    image: Image, kind: Kind, folder: str, tree: str, entry: str, force: bool, begun: Early | None,
+    progress: Progress | None,
+) -> Prepared:  # fmt: skip
     read = reading.unpack(
-        image.fd, kind, tree, force=force,
+        image.fd, kind, tree, force=force, made=begun.made if begun else None,
         progress=(lambda done, total: progress("reading", done, total)) if progress else None,
     )  # fmt: skip
     package = read.package
     names = (package.name,) if package else names_of(image.path)
-    made = Prepared(folder, tree, "", "", read.lost, read.notes)
+    made = Prepared(folder, tree, "", "", read.lost, read.notes, early=begun)
     if package:
         made.facts["package"] = {"name": package.name, "version": package.version, "machine": package.machine}
         if package.depends:

@@ -20,11 +20,16 @@ from tmprun.errors import BadImage, TmprunError, UnsupportedImage
 from tmprun.human import one_line, size_text
 from tmprun.images.image import Image
 
-# What runtimes call it, the most special first; each is looked for in the program itself.
-# uruntime's for RunImages, AppBundle's, and that of AppImages, which uruntime and go-appimage's have, too.
-FLAGS = (b"--appimage-extract", b"--runtime-extract", b"--pbundle_extract")
+# What runtimes call it. AppBundle's has both (xplshn/pelf, appbundle-runtime/cli.go).
+FLAGS = (b"--appimage-extract", b"--pbundle_extract")
+# uruntime puts its flags together when it runs, so they stand nowhere in it (VHSgunzo/uruntime, src/main.rs). What does
+# is the prefix of its variables, which is another one where it was made for RunImages.
+_DWARFS, _RUNIMAGE = b"DWARFS", b"RUNIMAGE"
+# AppBundle's writes an attribute to the file that it was started from (appbundle-runtime.go), which is not ours.
+_WRITES_TO_ITSELF = b"user.RuntimeConfig"
 _PROGRAM = 16 << 20  # bytes of the file that are searched for them
-_PATIENCE = 60.0  # seconds without a sign of work
+PATIENCE = 60.0  # seconds without a sign of work
+COMPUTES = 10  # times as long may it compute and write nothing
 _STEP = 0.02
 _LINES = 300
 
@@ -32,13 +37,25 @@ Told = Callable[[int], None]
 
 
 def flag_of(fd: int, payload: int) -> bytes | None:
-    """The flag that the program at the file's start is likely to know; None when it names none."""
-    program = os.pread(fd, min(payload or _PROGRAM, _PROGRAM), 0)
-    known = [flag for flag in FLAGS if flag[2:] in program]
-    return known[0] if known else None
+    """The flag that the program at the file's start is likely to know; None when nothing in it tells.
+
+    UnsupportedImage for what is no AppDir: a RunImage.
+    """
+    program = _program(fd, payload)
+    known = next((flag for flag in FLAGS if flag[2:] in program), None)
+    if known or not payload or os.pread(fd, len(_DWARFS), payload) != _DWARFS:
+        return known
+    if _RUNIMAGE in program:
+        what = "is a RunImage, a whole system that only its own program starts"
+        raise UnsupportedImage(what, remedy="start it without tmprun")
+    return FLAGS[0]
 
 
-def unpack(image: Image, payload: int, scratch: str, told: Told | None = None, patience: float = _PATIENCE) -> str:
+def _program(fd: int, payload: int) -> bytes:
+    return os.pread(fd, min(payload or _PROGRAM, _PROGRAM), 0)
+
+
+def unpack(image: Image, payload: int, scratch: str, told: Told | None = None) -> str:
     """Have the image unpack itself below `scratch`; returns the AppDir's path. `told(bytes)` hears how much is there.
 
     UnsupportedImage when it cannot, BadImage when what comes out is no AppDir.
@@ -50,26 +67,26 @@ def unpack(image: Image, payload: int, scratch: str, told: Told | None = None, p
     work = Path(scratch, "own")
     for name in ("out", "home", "tmp"):
         (work / name).mkdir(parents=True)
-    program = _executable(image, work)
-    _run(program, os.fsdecode(flag), work, told, patience)
+    program = _executable(image, work, copy=_WRITES_TO_ITSELF in _program(image.fd, payload))
+    _run(program, os.fsdecode(flag), work, told)
     return _appdir(work / "out", os.fsdecode(flag))
 
 
-def _executable(image: Image, work: Path) -> str:
-    """A path that leads to the file which is open, and that can be executed; a copy when there is none."""
+def _executable(image: Image, work: Path, *, copy: bool) -> str:
+    """A path that leads to the open file, and that can be executed; a copy when there is none, or asked for."""
     path = os.path.realpath(image.path)
-    if image.settled and os.access(path, os.X_OK) and not os.statvfs(path).f_flag & os.ST_NOEXEC:
+    if not copy and image.settled and os.access(path, os.X_OK) and not os.statvfs(path).f_flag & os.ST_NOEXEC:
         return path
-    copy = work / "image"
-    with open(copy, "xb") as file:
+    own = work / "image"
+    with open(own, "xb") as file:
         at = 0
         while at < image.size:
             at += os.sendfile(file.fileno(), image.fd, at, image.size - at) or image.size
-    copy.chmod(0o700)
-    return str(copy)
+    own.chmod(0o700)
+    return str(own)
 
 
-def _run(program: str, flag: str, work: Path, told: Told | None, patience: float) -> None:
+def _run(program: str, flag: str, work: Path, told: Told | None) -> None:
     environment = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": str(work / "home"),
@@ -85,7 +102,7 @@ def _run(program: str, flag: str, work: Path, told: Told | None, patience: float
         except (OSError, subprocess.SubprocessError) as error:
             raise UnsupportedImage(f"its own program cannot be started: {error}") from None
         try:
-            status = _wait(process, work, told, patience)
+            status = _wait(process, work, told)
         finally:
             _end(process)
         log.seek(max(0, log.seek(0, os.SEEK_END) - _LINES))
@@ -99,23 +116,25 @@ def _run(program: str, flag: str, work: Path, told: Told | None, patience: float
         raise UnsupportedImage(f"{flag} of its own program ended with {how}{said}", remedy="get another release of it")
 
 
-def _wait(process: subprocess.Popen[bytes], work: Path, told: Told | None, patience: float) -> int:
-    """Its exit status. As long as it writes, or computes, it may take its time."""
-    before: tuple[int, int] = (-1, -1)
-    since = time.monotonic()
+def _wait(process: subprocess.Popen[bytes], work: Path, told: Told | None) -> int:
+    """Its exit status. As long as it writes it may take its time, and some time as long as it computes."""
+    written = computed = -1
+    wrote = worked = time.monotonic()
     step = _STEP
     while True:
         try:
             return process.wait(step)
         except subprocess.TimeoutExpired:
             step = min(1.0, 2 * step)
-        now = (_taken(work), _computed(process.pid))
+        size, ticks, now = _taken(work), _computed(process.pid), time.monotonic()
         if told:
-            told(now[0])
-        if now != before:
-            before, since = now, time.monotonic()
-        elif time.monotonic() - since > patience:
-            what = f"its own program hangs when it unpacks ({size_text(max(0, now[0]))} so far)"
+            told(size)
+        if size != written:
+            written, wrote, worked = size, now, now
+        if ticks != computed:
+            computed, worked = ticks, now
+        if now - worked > PATIENCE or now - wrote > COMPUTES * PATIENCE:
+            what = f"its own program hangs when it unpacks ({size_text(max(0, written))} so far)"
             raise UnsupportedImage(what, remedy="get another release of it")
 
 
@@ -131,13 +150,17 @@ def _taken(work: Path) -> int:
     return 512 * total
 
 
-def _computed(pid: int) -> int:
-    """Ticks of the processor that it, and what it waited for, have had."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return sum(int(each) for each in fields[11:15])
-    except (OSError, ValueError, IndexError):
-        return 0
+def _computed(group: int) -> int:
+    """Ticks of the processor that it and the programs that it started, which are in its group, have had."""
+    total = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if len(fields) > 14 and int(fields[2]) == group:
+            total += sum(int(each) for each in fields[11:15])
+    return total
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

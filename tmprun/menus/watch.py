@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
 from tmprun.human import one_line
+from tmprun.menus import aside
 from tmprun.menus import integrate as menus
 from tmprun.menus.inotify import GONE, OVERFLOW, Inotify
 
@@ -42,6 +43,8 @@ class Watcher:
     _told: set[str] = field(default_factory=set)
     _to_fill: list[str] = field(default_factory=list)
     _filling: subprocess.Popen[bytes] | None = None
+    _archives: list[str] = field(default_factory=list)
+    _reading: aside.Work | None = None
     _changed: bool = False
 
     def __post_init__(self) -> None:
@@ -57,6 +60,8 @@ class Watcher:
             self._inotify.close()
             if self._filling:
                 self._filling.terminate()
+            if self._reading:
+                self._reading.end()
 
     def step(self, longest: float = LOOKS) -> None:
         """Wait for something to do, and do it."""
@@ -71,6 +76,7 @@ class Watcher:
         for path in [path for path, due in self._due.items() if due <= now]:
             del self._due[path]
             self._settle(path)
+        self._go_on_with_archives()
         if not self._due:
             self._rest()
 
@@ -124,6 +130,9 @@ class Watcher:
     def _settle(self, path: str) -> None:
         """Make the menus agree with what is at the path now."""
         try:
+            if aside.is_archive(path) and not is_candidate(path):
+                self._read_later(path)
+                return
             if not is_candidate(path):
                 gone = menus.remove(path)
                 self._changed |= gone
@@ -138,10 +147,33 @@ class Watcher:
         except TmprunError as error:
             self._tell_once(str(error))
             return
+        self._is_integrated(path)
+
+    def _is_integrated(self, path: str) -> None:
         self._changed = True
         self.say(f"integrated {one_line(path)}")
         if self.prefill and path not in self._to_fill:
             self._to_fill.append(path)
+
+    def _read_later(self, path: str) -> None:
+        """An archive that the menus do not have as it is; what they had in its place goes when it is none of theirs."""
+        if menus.known_state(path) != menus.state_of(path) and path not in self._archives:
+            self._archives.append(path)
+
+    def _go_on_with_archives(self) -> None:
+        found = self._reading.result() if self._reading else None
+        if self._reading and found:
+            integrated, hindered = found
+            path, self._reading = self._reading.path, None
+            if integrated:
+                self._is_integrated(path)
+            elif menus.remove(path):
+                self._changed = True
+                self.say(f"removed {one_line(path)}")
+            if hindered:
+                self._tell_once(hindered)
+        if self._archives and not self._reading:
+            self._reading = aside.begin(self._archives.pop(0))
 
     def _tell_once(self, text: str) -> None:
         if text not in self._told:

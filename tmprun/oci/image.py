@@ -203,7 +203,7 @@ def _machine_of(file: str) -> str:
     with open(file, "rb") as program:
         machine = machine_of(program.read(HEAD))
     if not machine:
-        raise TmprunError("is for an unknown machine", one_line(file), "name an app with a program in front")
+        raise TmprunError("is for an unknown machine", one_line(file), "make a bundle of it first: tmprun convert")
     return machine
 
 

@@ -58,8 +58,7 @@ class AppDir:
 
     def content(self, node: Node) -> Iterator[bytes]:
         """The bytes of a regular file; PackError unless it still is, before and after, what it was at first sight."""
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # no wait for the writer of a fifo
-        with open(os.open(self.locate(self.paths[node]), flags), "rb", 0) as file:
+        with open(open_file(self.locate(self.paths[node])), "rb", 0) as file:
             self._must_be(node, os.fstat(file.fileno()), node.size)
             size = 0
             while size <= node.size and (chunk := file.read(CHUNK)):
@@ -84,7 +83,7 @@ class AppDir:
         return self.inodes.get((facts.st_dev, facts.st_ino))
 
     def _must_be(self, node: Node, now: os.stat_result, size: int) -> None:
-        if size != node.size or _identity(now) != _identity(self._stats[node]):
+        if size != node.size or identity(now) != identity(self._stats[node]):
             where = one_line(self.locate(self.paths[node]))
             raise PackError("changed while it was packed", where, "try again when nobody writes to it")
 
@@ -144,7 +143,7 @@ class AppDir:
             node.size = len(node.target)
             self._check_symlink(path, node.target)
         else:
-            node = Node(name, FILE, 0o755 if facts.st_mode & stat.S_IXUSR else 0o644, mtime)
+            node = Node(name, FILE, file_mode(facts), mtime)
             node.size = facts.st_size
             self._check_file(path, node)
         self.paths[node] = path
@@ -192,7 +191,17 @@ class AppDir:
                 node.kind, node.link, node.size, node.first = HARD_LINK, file, 0, False
 
 
-def _identity(facts: os.stat_result) -> tuple[int, ...]:
+def open_file(path: bytes) -> int:
+    """A descriptor that reads what is at `path`, no symlink; without a wait for the writer of a fifo."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def file_mode(facts: os.stat_result) -> int:
+    """The mode that a file has in a bundle, whatever the packer's umask was."""
+    return 0o755 if facts.st_mode & stat.S_IXUSR else 0o644
+
+
+def identity(facts: os.stat_result) -> tuple[int, ...]:
     """What cannot stay the same when a file's content is written. The ctime is one that nobody can set back."""
     return facts.st_dev, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 

@@ -24,6 +24,7 @@ from tmprun.index.nodes import Node, is_library
 from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.pack import pyc
 from tmprun.pack.appdir import AppDir, PackError
+from tmprun.pack.early import Early, new_bundle
 from tmprun.pack.with_libc import OWN, OWN_TARGET, Brought, bringing
 
 # Programs, libraries and Python modules, 100 MB in frames of 1 MiB (in ours, of 512 KiB, all are 2 % larger and packed
@@ -34,13 +35,22 @@ from tmprun.pack.with_libc import OWN, OWN_TARGET, Brought, bringing
 #        17     26.5           1310          10
 #        18     25.2           1160           7
 #        19     25.1           1150           5
+# Our 18 is not quite zstd's: it takes 0.75 of the time, and 25.6 % (`bundle.footer`).
 # A bundle is packed once and fetched and started often. Against level 9, 18 saves a tenth of every download and costs a
 # cold start that decodes 300 MB on two cores 28 ms. 19 gains next to nothing for half as much time again.
 DEFAULT_LEVEL = 18
 MAX_LEVEL = 22
-# For what is packed while somebody waits for the app. LibreOffice's tree, packing speed of one core and size: level 3
-# 176 MB/s and 43 %, 1 314 and 45, -1 500 and 48, -5 543 and 53.
+# For what is packed while somebody waits for the app. LibreOffice's tree: size, and how fast one core decodes and packs
+# it against level -1:
+#     level   size %    decode   pack
+#         3     39.6      0.6     0.4
+#        -1     48.9      1.0     1.0   (500 MB/s)
+#       -10     65.1      1.9     1.4
+#       -20     71.6      2.2     1.8
+#       -50     83.1      3.5     3.0
 QUICK_LEVEL = -1
+# The same where what is packed comes so fast that packing it would be waited for.
+FAST_LEVEL = -20
 
 Progress = Callable[[int, int], None]
 
@@ -87,20 +97,22 @@ def pack(
     slice_: Slice | None = None,
     hot: Sequence[bytes] = (),
     facts: Mapping[str, object] | None = None,
+    early: Early | None = None,
     progress: Progress | None = None,
 ) -> PackReport:
     """Pack the AppDir into the bundle `out`, which appears when it is complete and not before.
 
-    `level` is zstd's, 1 to 22 or QUICK_LEVEL; `threads` 0 means one a processor; `arch` (as `uname -m` says it)
-    overrides what AppRun says. `with_libc` brings what the AppDir needs of this machine, its C library included
+    `level` is zstd's, 1 to 22, QUICK_LEVEL or FAST_LEVEL; `threads` 0 means one a processor; `arch` (as `uname -m` says
+    it) overrides what AppRun says. `with_libc` brings what the AppDir needs of this machine, its C library included
     (`tmprun.pack.with_libc`).
     `slice_` says that it is no app, but a C library for apps.
     `hot` are the paths of the files that a start opens, in that order, to be filled first; what is no file of the
-    AppDir is skipped. `facts` are added to the metadata. `progress(done, total)` counts bytes of file content.
+    AppDir is skipped. `facts` are added to the metadata. `early` has what was packed of it before it was whole, at that
+    level. `progress(done, total)` counts bytes of file content.
     Raises PackError with all reasons against it, or TmprunError when there is no stub.
     """
     target = _target(out, appdir)
-    if not 1 <= level <= MAX_LEVEL and level != QUICK_LEVEL:
+    if not 1 <= level <= MAX_LEVEL and level not in (QUICK_LEVEL, FAST_LEVEL):
         raise PackError(f"there is no level {level}", remedy=f"give one from 1 to {MAX_LEVEL}")
     source = AppDir(appdir, source_date_epoch())
     _check(source)
@@ -121,12 +133,13 @@ def pack(
             for fixup in retargeting.fixups:
                 fixup.interpreter.need = slice_.glibc[0] << 16 | slice_.glibc[1]
         headers = _compiled(source)
-        with _replacing(target) as file:
+        begun = early.begun(source, stub, level) if early and not headers else None
+        with _replacing(target, early if begun else None) as file:
             content = _content(source, headers)
             key = write_bundle(
                 file, stub, source.root, content, level=level, threads=threads, hot=_hot(source, hot),
                 fixups=retargeting.fixups, at_once=is_impatient(source.root, _part(source)), metadata=metadata,
-                progress=progress,
+                begun=begun, progress=progress,
             )  # fmt: skip
             size = file.tell()
     return _report(source, target, key=key, arch=arch, size=size, compiled=len(headers))
@@ -283,12 +296,12 @@ def _content(source: AppDir, headers: dict[Node, bytes]) -> Callable[[Node], Ite
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target` that takes its place when the block succeeds, and is gone when it does not."""
-    beside = target.with_name(f".tmprun-{secrets.token_hex(8)}")
+def _replacing(target: Path, early: Early | None) -> Iterator[BinaryIO]:
+    """A new file, or the one that was begun, that takes the place of `target` when the block succeeds, and is gone when
+    it does not."""
+    beside = Path(early.path) if early else target.with_name(f".tmprun-{secrets.token_hex(8)}")
     try:
-        # The kernel applies the umask, and the directory's default ACL.
-        with open(beside, "xb", opener=lambda path, flags: os.open(path, flags, 0o755)) as file:
+        with early.out if early else new_bundle(beside) as file:
             yield file
         os.replace(beside, target)
     except BaseException:

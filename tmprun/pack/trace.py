@@ -53,7 +53,7 @@ def trace(
             raise TmprunError(
                 f"the app ended with status {status} and no file of it was gated",
                 os.fspath(appdir),
-                "pack it without --trace; with TMPRUN_LOG=debug the start says why",
+                "leave out --trace; with TMPRUN_LOG=debug the start says why",
             )
         return Trace(_paths(bundle, place / "trace"), status)
 

@@ -124,7 +124,7 @@ class _Closure:
     def _look(self) -> None:
         """Find the ELF files for our machine that are there."""
         if os.path.lexists(os.path.join(self.stage, OURS)):
-            raise PackError(f"there is a {OURS} in it already", one_line(self.shown), "pack it without --with-libc")
+            raise PackError(f"there is a {OURS} in it already", one_line(self.shown), "leave out --with-libc")
         for folder, folders, names in os.walk(self.stage):
             folders.sort()
             for name in sorted(names):
@@ -154,14 +154,14 @@ class _Closure:
         brought = sorted(name for name in self.by_name if name == "libc.so.6" or name.encode() in GLIBC_LOADERS)
         if brought:
             what = f"brings a C library of its own ({self.by_name[brought[0]]})"
-            raise PackError(what, one_line(self.shown), "pack it without --with-libc")
+            raise PackError(what, one_line(self.shown), "leave out --with-libc")
         asked = sorted({facts.interpreter for facts in self.files.values() if facts.interpreter})
         if len(asked) != 1:
             what = f"its programs ask for several loaders: {', '.join(asked)}" if asked else "it has no dynamic program"
-            raise PackError(what, one_line(self.shown), "pack it without --with-libc")
+            raise PackError(what, one_line(self.shown), "leave out --with-libc")
         if posixpath.basename(asked[0]).encode() not in GLIBC_LOADERS or not os.path.isfile(asked[0]):
             raise PackError(
-                f"needs {asked[0]}, which this machine lacks", one_line(self.shown), "pack it on one with glibc"
+                f"needs {asked[0]}, which this machine lacks", one_line(self.shown), "do it on one with glibc"
             )
         return asked[0]
 

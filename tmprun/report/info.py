@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tmprun.archives import entry as rules
@@ -13,7 +13,7 @@ from tmprun.archives import kinds, reading
 from tmprun.archives.entry import Entry
 from tmprun.archives.kinds import Kind
 from tmprun.archives.reading import Progress, Read
-from tmprun.archives.tree import Found
+from tmprun.archives.tree import Found, Tree
 from tmprun.convert import own_runtime
 from tmprun.convert.convert import names_of
 from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
@@ -29,8 +29,8 @@ from tmprun.images.opened import Opened
 from tmprun.index.decode import metadata_of
 from tmprun.index.nodes import Node
 from tmprun.index.rules import CODEC_ZSTD, DIRECTORY, FILE, HARD_LINK, SYMLINK
-from tmprun.index.walk import below, find
-from tmprun.report.runs_here import Needs, needs_of, verdict
+from tmprun.index.walk import below, find, with_paths
+from tmprun.report.runs_here import Needs, needs_of, needs_of_archive, verdict
 from tmprun.store import converted
 from tmprun.store.traces import Start, files_of, last_words, recorded, start_of
 
@@ -115,8 +115,11 @@ def look(path: str, progress: Progress | None = None) -> Info:
             return replace(
                 _info(image, kind.what, kind.payload, None, obstacle=OWN_PROGRAM),
                 runtime=own_runtime.version_of(image.fd, kind.payload),
+                runs_here=_as_converted(image),
             )
         with Opened(image) as opened:
+            if kind == kinds.SQUASHFS:
+                return _squashfs(image, opened)
             return _type_2(image, opened) if opened.index.foreign else _bundle(image, opened)
 
 
@@ -134,22 +137,77 @@ def _archive(image: Image, kind: Kind, progress: Progress | None) -> Info:
     """An archive or a package: it is read once, in a child without rights, and nothing is written."""
     read = reading.look(image.fd, kind, progress=progress)
     names = (read.package.name,) if read.package else names_of(image.path)
-    try:
-        entry, obstacle = rules.find(read.tree, names=names), ""
-    except UnsupportedImage as error:
-        entry, obstacle = None, f"{error.what}; {error.remedy}"
+    entry, obstacle = _entry(read.tree, names)
     known = converted.lookup(image.identity)
     package = read.package
+    machine = _machine_of_entry(read, entry)
+    if entry:
+        runs_here = _runs_here(machine, lambda: needs_of_archive(image, kind, read.tree, entry))
+    else:
+        runs_here = _as_converted(image)
     return replace(
         _info(image, kind.what, kind.payload, _archived(image, kind, read, entry), obstacle=obstacle),
         key=os.path.basename(known).removesuffix(converted.BUNDLE) if known else "",
-        machine=_machine_of_entry(read, entry) or (machine_of(os.pread(image.fd, HEAD, 0)) or ""),
+        machine=machine or _machine(image),
+        runs_here=runs_here,
         runtime=own_runtime.version_of(image.fd, kind.payload or iso.START) if kind.format == "iso" else "",
         starts=os.fsdecode(posixpath.join(entry.top, entry.path)) if entry else "",
         why=entry.why if entry else "",
         package=f"{package.name} {package.version}".strip() if package else "",
         left_out=tuple(read.lost),
     )
+
+
+def _as_converted(image: Image) -> str:
+    """Whether the bundle runs here that the image was converted into; nothing when it was not yet."""
+    known = converted.lookup(image.identity)
+    if not known:
+        return ""
+    with Image(known) as bundle, Opened(bundle) as opened:
+        return _verdict(bundle, opened)
+
+
+def _verdict(image: Image, opened: Opened, start: bytes = b"AppRun") -> str:
+    made_for = _machine(image) or _apprun(opened, start).machine
+    return _runs_here(made_for, lambda: needs_of(opened, opened.index.fixups, start=start))
+
+
+def _squashfs(image: Image, opened: Opened) -> Info:
+    """One behind no program: what is started of it is its AppRun, or found as in an archive."""
+    if not opened.index.foreign:  # it was converted
+        return replace(_bundle(image, opened), type=kinds.SQUASHFS.what, machine=_apprun(opened).machine)
+    found = _type_2(image, opened)
+    tree = _tree_of(opened)
+    entry, obstacle = _entry(tree, names_of(image.path))
+    if entry is None:
+        return replace(found, obstacle=obstacle, runs_here="")
+    start = posixpath.join(entry.top, entry.path)
+    apprun = _apprun(opened, start)
+    contents = replace(found.contents, apprun=apprun) if found.contents else None
+    return replace(
+        found, contents=contents, machine=apprun.machine, starts=os.fsdecode(start), why=entry.why,
+        runs_here=_verdict(image, opened, start),
+    )  # fmt: skip
+
+
+def _entry(tree: Tree, names: tuple[str, ...]) -> tuple[Entry | None, str]:
+    """What is to be started, or why that is not clear."""
+    try:
+        return rules.find(tree, names=names), ""
+    except UnsupportedImage as error:
+        return None, f"{error.what}; {error.remedy}"
+
+
+def _tree_of(opened: Opened) -> Tree:
+    """As the rules look at it. What is at the start of files is not needed for them."""
+    letters = {FILE: "f", DIRECTORY: "d", SYMLINK: "l", HARD_LINK: "f"}
+    tree = Tree()
+    for path, node in with_paths(opened.root):
+        file = node.link if node.kind == HARD_LINK and node.link else node
+        tree.files[path] = Found(letters.get(node.kind, "?"), file.mode, file.size, node.target)
+        if path.endswith(b".desktop") and file.kind == FILE:
+            tree.texts[path] = opened.read(file, MAX_DESKTOP)
+    return tree
 
 
 def _found(read: Read, entry: Entry | None) -> Found | None:
@@ -205,7 +263,7 @@ def _bundle(image: Image, opened: Opened) -> Info:
     runs_here = "no: it is a C library for other apps; tmprun libc add puts it where starts look for one"
     return replace(
         _info(image, BUNDLE, opened.payload, contents, key=opened.key),
-        runs_here=runs_here if slice_ else _runs_here(image, needs_of(opened, index.fixups, glibc)),
+        runs_here=runs_here if slice_ else _runs_here(_machine(image), lambda: needs_of(opened, index.fixups, glibc)),
         packages=packages,
         hot=start_of([index.nodes[number] for number in index.hot]) if index.hot else None,
         starts=str(metadata.get("starts", "")),
@@ -236,12 +294,16 @@ def _brought(libc: object) -> tuple[tuple[int, ...], tuple[Package, ...]]:
         return (), ()
 
 
-def _runs_here(image: Image, needs: Needs) -> str:
-    made_for = machine_of(os.pread(image.fd, HEAD, 0)) or "unknown"
+def _machine(image: Image) -> str:
+    return machine_of(os.pread(image.fd, HEAD, 0)) or ""
+
+
+def _runs_here(made_for: str, needs: Callable[[], Needs]) -> str:
+    """`made_for` is empty for what any machine may start: a script."""
     here = os.uname().machine
-    if not runs(made_for, here):
+    if made_for and not runs(made_for, here):
         return f"no: it is made for {made_for}, and this machine is {here}; get the release for {here}"
-    return verdict(needs)
+    return verdict(needs())
 
 
 def _type_2(image: Image, opened: Opened) -> Info:
@@ -256,7 +318,7 @@ def _type_2(image: Image, opened: Opened) -> Info:
             key=opened.key,
             sha256=index.image_sha256.hex(),
         ),
-        runs_here=_runs_here(image, needs_of(opened, index.fixups)),
+        runs_here=_runs_here(_machine(image), lambda: needs_of(opened, index.fixups)),
         trace=_trace(opened.key, index.nodes),
         ended=last_words(opened.key),
         runtime=own_runtime.version_of(image.fd, opened.payload),
@@ -277,7 +339,7 @@ def _info(
     return Info(
         path=image.path,
         type=kind,
-        machine=machine_of(os.pread(image.fd, HEAD, 0)) or "unknown",
+        machine=_machine(image) or "unknown",
         size=image.size,
         payload_offset=payload,
         key=key,
@@ -318,8 +380,8 @@ def _desktop_name(files: Opened) -> str:
     return ""
 
 
-def _apprun(files: Opened) -> AppRun:
-    node = find(files.root, b"AppRun")
+def _apprun(files: Opened, start: bytes = b"AppRun") -> AppRun:
+    node = find(files.root, start)
     if node is None:
         return AppRun("missing")
     head = files.read(node, APPRUN_HEAD) if node.kind == FILE else b""

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tmprun.archives import reading
+from tmprun.archives.entry import Entry
+from tmprun.archives.kinds import Kind
+from tmprun.archives.tree import Tree
 from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.elf.machines import MAGIC
 from tmprun.errors import BadImage
+from tmprun.host.libraries import SystemLibraries
 from tmprun.human import one_line
+from tmprun.images.image import Image
 from tmprun.images.opened import Opened
 from tmprun.index.nodes import Fixup, Node
 from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
@@ -39,7 +46,8 @@ class Needs:
     """What an image's programs ask of a machine: `loader` and the lowest `glibc`, and the `script` AppRun goes through.
 
     `brought` are the paths that the image has something of its own for; `obstacle` is why the kernel cannot start
-    AppRun here; `static` says that AppRun is a program that needs no loader.
+    AppRun here; `static` says that AppRun is a program that needs no loader. `missing` are libraries that are neither
+    in an archive nor on this machine.
     """
 
     loader: str = ""
@@ -48,11 +56,13 @@ class Needs:
     brought: frozenset[str] = frozenset()
     obstacle: str = ""
     static: bool = False
+    missing: tuple[str, ...] = ()
 
 
-def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = ()) -> Needs:
-    """Look at AppRun and the programs of an image. `glibc` is what its packer has found out, if he has."""
-    apprun = find(files.root, b"AppRun")
+def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = (), start: bytes = b"AppRun") -> Needs:
+    """Look at `start`, which is started of it, and the programs of an image. `glibc` is what its packer has found out,
+    if he has."""
+    apprun = find(files.root, start)
     programs = [apprun] if apprun and apprun.kind == FILE else []
     script = _script(files, programs[0]) if programs else ""
     programs += [node for node in below(files.root) if node.kind == FILE and node.first and node is not apprun]
@@ -72,25 +82,67 @@ def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = ()) -> Nee
         glibc=max(versions, default=()),
         script=script,
         brought=frozenset(os.fsdecode(fixup.interpreter.path) for fixup in fixups),
-        obstacle=_obstacle(files),
+        obstacle=_obstacle(files, start),
         static=static,
     )
 
 
-def _obstacle(files: Opened) -> str:
-    """What the engine, which judges a start, says of AppRun and what leads to it, in a directory of their own."""
+def needs_of_archive(image: Image, kind: Kind, tree: Tree, entry: Entry) -> Needs:
+    """Look at the program of an archive that is started, which alone is unpacked for that; the others are not."""
+    start = posixpath.join(entry.top, entry.path)
+    program = tree.resolve(start) or start
+    wanted, _ = tree.matching([os.fsdecode(program)])
+    with tempfile.TemporaryDirectory(prefix="tmprun-") as folder:
+        reading.unpack(image.fd, kind, folder, force=True, wanted=wanted)
+        path = os.path.join(os.fsencode(folder), program)
+        os.chmod(path, 0o755)
+        with open(path, "rb") as file:
+            script = _interpreter(file.read(_SCRIPT))
+            facts = facts_of(file)
+        return Needs(
+            loader=facts.interpreter if facts else "",
+            glibc=facts.glibc if facts else (),
+            script=script,
+            obstacle=_judged(folder, program),
+            static=facts is not None and facts.kind in ("static", "static-pie"),
+            missing=_missing(facts, tree) if facts else (),
+        )
+
+
+def _missing(program: Facts, tree: Tree) -> tuple[str, ...]:
+    """The libraries that the program itself asks for and nobody has: of packages others bring them."""
+    loader = program.interpreter
+    here = SystemLibraries(program.machine)
+    if os.path.basename(loader).encode() not in GLIBC_LOADERS or not os.access(loader, os.X_OK) or not here.known:
+        return ()
+    brought = {posixpath.basename(path) for path in tree.files}
+    wanted = [name for name in program.needed if os.fsencode(name) not in brought]
+    return tuple(name for name in wanted if not here.find(name, program.search))
+
+
+def _judged(folder: str, start: bytes) -> str:
+    """What the engine says of `start` in that directory; it judges what is called AppRun."""
+    if start != b"AppRun":
+        os.symlink(start, os.path.join(os.fsencode(folder), b"AppRun"))
+    said = judge(folder)
+    return said.replace("AppRun", one_line(start), 1) if said.startswith("AppRun") else said
+
+
+def _obstacle(files: Opened, start: bytes) -> str:
+    """What the engine, which judges a start, says of that and what leads to it, in a directory of their own."""
     passed: list[tuple[bytes, Node]] = []
-    find(files.root, b"AppRun", passed)
+    find(files.root, start, passed)
     with tempfile.TemporaryDirectory(prefix="tmprun-") as folder:
         for path, node in passed:
             _put(files, node, os.path.join(os.fsencode(folder), path))
-        return judge(folder)
+        return _judged(folder, start)
 
 
 def _put(files: Opened, node: Node, path: bytes) -> None:
     if os.path.lexists(path):
         return
     node = node.link if node.kind == HARD_LINK and node.link else node
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     if node.kind == DIRECTORY:
         os.mkdir(path, 0o700)
     elif node.kind == SYMLINK:
@@ -107,6 +159,9 @@ def verdict(needs: Needs) -> str:
     slice_ = _slice(needs) if lacking and needs.loader not in needs.brought else None
     if needs.obstacle and not _brings_what_is_missing(needs, slice_):
         return f"no: {needs.obstacle}"
+    if not lacking and needs.missing:
+        names = ", ".join(one_line(name) for name in needs.missing)
+        return f"no: needs {names}, neither in it nor on this machine; install the package that brings it"
     if not lacking:
         return "yes"
     if needs.loader in needs.brought:
@@ -179,6 +234,10 @@ def _facts(files: Opened, node: Node) -> Facts | None:
 
 
 def _script(files: Opened, node: Node) -> str:
-    line, _, _ = files.read(node, _SCRIPT).partition(b"\n")
+    return _interpreter(files.read(node, _SCRIPT))
+
+
+def _interpreter(head: bytes) -> str:
+    line, _, _ = head.partition(b"\n")
     words = line[2:].split() if line.startswith(b"#!") else []
     return os.fsdecode(words[0]) if words else ""

@@ -48,7 +48,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class KnownImage:
-    """What is remembered about a foreign image: its compiled index, or the bundle that it was converted into."""
+    """What is remembered about an image.
+
+    Of a foreign one its compiled index, or the bundle that it was converted into; of any what its programs ask for.
+    """
 
     folder: str
     name: str

@@ -14,10 +14,10 @@ from tmprun.store.layout import VERSION
 from tmprun.store.removal import FOLDER
 
 KEY = re.compile(r"[0-9a-f]{64}")
-KNOWN = re.compile(r"[0-9a-f]{64}\.(index|bundle)")
+KNOWN = re.compile(r"[0-9a-f]{64}\.(index|bundle|programs)")
 TRASH = re.compile(r"[0-9a-f]{64}(\.[0-9A-Za-z]+)?")
 STAGE = re.compile(r"[0-9a-f]{64}\.[0-9A-Za-z]+")
-DRAFT = re.compile(r"[0-9a-f]{64}\.(index|bundle)\.tmp")
+DRAFT = re.compile(r"[0-9a-f]{64}\.(index|bundle|programs)\.tmp")
 IDENTITY = re.compile(r"[0-9a-f]{1,16}(-[0-9a-f]{1,16}){4}")
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

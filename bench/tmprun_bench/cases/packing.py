@@ -102,14 +102,16 @@ def _packer(
 ) -> Subject:
     work = context.work
     steps = (work.step("rm", "-f", _image(context, name)), work.step(*pack, timed=True))
-    return Subject(name, steps, _holds(context, unpack, expected), alone=True)
+    return Subject(name, steps, check_of(context, unpack, expected), alone=True)
 
 
 def _image(context: Context, name: str) -> Path:
     return context.work.root / f"packed by {name}".replace(" ", "-").replace(",", "")
 
 
-def _holds(context: Context, unpack: Sequence[str | Path], expected: str) -> Callable[[bytes], None]:
+def check_of(context: Context, unpack: Sequence[str | Path], expected: str) -> Callable[[bytes], None]:
+    """That what `unpack` makes of an image, in the tree's directory, is the tree with that digest."""
+
     def check(_output: bytes) -> None:
         work = context.work
         remove(work.tree)

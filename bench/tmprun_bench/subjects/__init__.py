@@ -27,11 +27,12 @@ from tmprun_bench.subjects.mounts import (
 )
 from tmprun_bench.subjects.ours import FILLS, archive, bundle, foreign
 from tmprun_bench.subjects.parts import missing, no_fuse
+from tmprun_bench.subjects.sliced import sliced
 
 __all__ = [
     "FILLS", "SEVERAL", "archive", "bundle", "erofsfuse", "every_extraction", "every_mount", "every_start", "every_way",
     "facts", "foreign", "kernel_erofs", "kernel_mount", "missing", "no_fuse", "plain", "reading_ways",
-    "runtime_extract", "runtime_fuse", "squashfuse", "tar_gzip", "tar_zstd", "unsquashfs",
+    "runtime_extract", "runtime_fuse", "sliced", "squashfuse", "tar_gzip", "tar_zstd", "unsquashfs",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kit.archives import KINDS, deb, tree
 from kit.harness import Harness
+from kit.tracing import calls, strace
 from kit.trees import snapshot
 
 
@@ -65,3 +66,11 @@ def test_json(whole: Harness) -> None:
         "directory": f"{whole.work}/squashfs-root",
         "paths": ["squashfs-root/bin", "squashfs-root/bin/app"],
     }
+
+
+def test_it_is_read_once(whole: Harness, archive: Path) -> None:
+    log = whole.base / "strace"
+    command = [*strace(log, "-e", "trace=preadv,preadv2"), whole.door, "extract", archive, "-C", "out"]
+    assert whole.run(*command).stdout.count(b"\n") == len(snapshot(whole.work / "out"))
+    read = sum(int(call.rest.rpartition("= ")[2]) for call in calls(log) if str(archive) in call.rest)
+    assert read == archive.stat().st_size

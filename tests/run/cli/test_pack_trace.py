@@ -94,7 +94,7 @@ def test_an_app_that_goes_on_behind_is_waited_for(tracing: Harness, gated_app: G
 def test_where_nothing_can_be_gated_there_is_no_trace(tracing: Harness, gated_app: Gated) -> None:
     words = ["prlimit", "--nofile=40:40", tracing.door, "pack", gated_app.appdir, "-o", tracing.base / "out", "--trace"]
     result = tracing.run(*words, env=truth(gated_app) | {"TMPRUN_LOG": None}, status=127)
-    assert b"no file of it was gated; pack it without --trace" in result.stderr
+    assert b"no file of it was gated; leave out --trace" in result.stderr
     assert not (tracing.base / "out").exists()
 
 

@@ -54,3 +54,25 @@ def test_json_is_exact(harness: Harness, door_with_python: Path, app: Path) -> N
 def test_messages(harness: Harness, app: Path) -> None:
     result = harness.run(harness.door, "run", "no\x1b[2J\u009b\nsuch", status=127)
     assert result.stderr.startswith(rb"tmprun: no\x1b[2J\x9b\nsuch: no such file")
+
+
+SLOWLY = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=openat", "-e", "inject=openat:delay_enter=60000")
+
+
+@pytest.mark.parametrize("fill", ["eager", "auto"])
+def test_what_lasts_is_said(harness: Harness, tmp_path: Path, fill: str) -> None:
+    """After a second, on a terminal alone, and it is taken away again."""
+    appdir = tmp_path / "app.AppDir"
+    write(appdir / "AppRun", b"#!/bin/sh\necho started >&2\n", 0o755)
+    for number in range(40):
+        write(appdir / str(number), b"x")
+    app = packed(appdir, tmp_path / "a\x1bpp").bundle
+    harness.settings["TMPRUN_FILL"] = fill
+    said = on_a_terminal(harness, *SLOWLY, harness.door, app, stream="stderr")
+    assert b"unpacking a\\x1bpp ... 1 s" in said and said.endswith(b"\r\x1b[Kstarted\n"), said
+    harness.clear()
+    assert harness.run(*SLOWLY, harness.door, app).stderr == b"started\n"
+
+
+def test_what_is_quick_is_not(harness: Harness, app: Path) -> None:
+    assert on_a_terminal(harness, harness.door, app, stream="stderr") == b""

@@ -9,13 +9,14 @@ import json
 import os
 import shutil
 import signal
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from kit.apps import SETTLED, noise, write
-from kit.harness import Harness, Result, wait_until
+from kit.harness import Harness, Result, Word, wait_until
 from kit.slices import appimage, compile_program, make_slice, place_of
 from kit.surroundings import ALONE, unshare
 
@@ -70,15 +71,19 @@ def added(harness: Harness, slice_file: Path) -> Path:
     return added
 
 
-@pytest.fixture
-def old(harness: Harness, tmp_path: Path) -> list[str]:
-    """What a command begins with that is to run where the C library calls itself glibc 2.1."""
+def where_glibc_is(minor: int, forged: Path) -> list[str]:
+    """What a command begins with that is to run where the C library calls itself 2.MINOR; `forged` becomes that."""
     content = LIBC.read_bytes()
     at = content.index(BANNER) + len(BANNER)
     end = content.index(b".", at)
-    forged = write(tmp_path / "libc.so.6", content[:at] + b"1" * (end - at) + content[end:], 0o755)
-    forged.write_bytes(forged.read_bytes().replace(BANNER + b"11.", BANNER + b"01."))
+    write(forged, content[:at] + str(minor).zfill(end - at).encode() + content[end:], 0o755)
     return [*unshare("-m"), "sh", "-c", f'mount --bind {forged} {LIBC.resolve()} && exec "$@"', "sh"]
+
+
+@pytest.fixture
+def old(harness: Harness, tmp_path: Path) -> list[str]:
+    """A machine with glibc 2.1."""
+    return where_glibc_is(1, tmp_path / "libc.so.6")
 
 
 def libraries(result: Result) -> list[str]:
@@ -209,6 +214,110 @@ def test_a_second_file_of_the_same_slice(harness: Harness, added: Path, image: P
     added.unlink()
     time.sleep(SETTLED)
     assert in_slice(harness, harness.run(*old, harness.door, image))
+
+
+# What a cold start need not find out again.
+
+
+def reads(harness: Harness, path: Path, *command: Word) -> int:
+    """How often the command reads of the file at `path`."""
+    trace = harness.work / "trace"
+    harness.run("strace", "-f", "-o", trace, "-y", "-e", "trace=read,pread64,mmap", *command)
+    return sum(f"<{path}>" in line for line in trace.read_text().splitlines())
+
+
+def records(harness: Harness) -> list[Path]:
+    return list((harness.base / "cache" / "tmprun" / "v1" / "image").glob("*.programs"))
+
+
+def test_what_programs_ask_for_is_remembered(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    harness.run(harness.door, image)
+    (record,) = records(harness)
+    harness.run("rm", "-r", harness.store)
+    again = reads(harness, image, harness.door, image)
+    harness.run("rm", "-r", harness.store)
+    record.unlink()
+    assert again < reads(harness, image, harness.door, image)
+    harness.run("rm", "-r", harness.store)
+    assert records(harness) == [record] and in_slice(harness, harness.run(*old, harness.door, image))
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "long", "magic", "number", "node", "order", "loader", "kind", "asked"])
+def test_a_damaged_record_is_none(harness: Harness, added: Path, image: Path, old: list[str], how: str) -> None:
+    harness.run(harness.door, image)
+    (record,) = records(harness)
+    content = record.read_bytes()
+    fixup = struct.pack("<IIQQII", 0xFFFF, 1, 0, 0, 0, 0)
+    damaged = {
+        "empty": b"",
+        "cut": content[:-1],
+        "long": content + b"\0",
+        "magic": b"x" + content[1:],
+        "number": content[:12] + b"\xff\xff\xff\xff" + content[16:],
+        "node": content[:-32] + fixup,
+        "order": content[:12] + struct.pack("<I", 2) + content[16:] + content[-32:],
+        "loader": content.replace(b"/ld-linux", b"/ld-linus"),
+        "kind": content[:-28] + struct.pack("<I", 2) + content[-24:],
+        "asked": content[:-4] + struct.pack("<I", 7),
+    }[how]
+    assert damaged != content
+    record.write_bytes(damaged)
+    harness.run("rm", "-r", harness.store)
+    assert in_slice(harness, harness.run(*old, harness.door, image))
+    assert [path.read_bytes() for path in records(harness)] == [content]
+
+
+def test_a_slice_that_is_unpacked_is_not_read(
+    harness: Harness, added: Path, image: Path, large_image: Path, old: list[str]
+) -> None:
+    assert in_slice(harness, harness.run(*old, harness.door, image))
+    assert reads(harness, added, *old, harness.door, large_image) == 0
+    assert in_slice(harness, harness.run(*old, harness.door, large_image))
+    assert reads(harness, added, *old, harness.door, "run", "--verify", image) > 0
+
+
+# What libraries require.
+
+
+@pytest.fixture
+def with_library(tmp_path: Path) -> Callable[[bytes], Path]:
+    """An AppImage that has a library, too, which requires that version."""
+
+    def with_library(version: bytes) -> Path:
+        appdir = tmp_path / f"{version.decode()}.AppDir"
+        compile_program(PROGRAM, appdir / "AppRun", "-ldl")
+        source = "unsigned arc4random(void); unsigned any(void) { return arc4random(); }"
+        library = compile_program(source, appdir / "lib" / "libnew.so.1", "-shared", "-fPIC")
+        content = library.read_bytes()
+        assert b"GLIBC_2.36" in content and b"GLIBC_2.36" not in (appdir / "AppRun").read_bytes()
+        library.write_bytes(content.replace(b"GLIBC_2.36", version))
+        return appimage(appdir, tmp_path / f"{version.decode()}.AppImage")
+
+    return with_library
+
+
+def test_a_library_that_needs_a_newer_glibc_than_the_machines(
+    harness: Harness, added: Path, with_library: Callable[[bytes], Path], tmp_path: Path, door_with_python: Path
+) -> None:
+    image = with_library(b"GLIBC_2.36")
+    between = where_glibc_is(35, tmp_path / "libc.so.6")
+    for _ in range(2):
+        assert in_slice(harness, harness.run(*between, harness.door, image))
+    found = json.loads(harness.run(*between, door_with_python, "cache", "verify", "--json").stdout)
+    assert [each["result"] for each in found] == ["intact", "intact"], found
+    added.unlink()
+    assert not in_slice(harness, harness.run(*between, harness.door, image))
+
+
+def test_a_library_that_nothing_satisfies_is_perhaps_not_loaded(
+    harness: Harness, added: Path, with_library: Callable[[bytes], Path], tmp_path: Path, old: list[str]
+) -> None:
+    """As AppImages bring a newer libstdc++ that they use on newer machines only."""
+    image = with_library(b"GLIBC_2.99")
+    assert not in_slice(harness, harness.run(harness.door, image))
+    harness.run("rm", "-r", harness.store)
+    done = harness.run(*old, harness.door, image)
+    assert in_slice(harness, done) and done.stderr == b""
 
 
 # Slices that are of no use.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ from kit.apps import SETTLED, write
 from kit.elf_apps import git_appdir, locale_appdir, neovim_appdir, node_appdir, python_appdir
 from kit.harness import Harness, Result
 from kit.musl_root import USERS, Enter, in_musl, made_once, make_root
+from kit.real_images import BASH_SCRIPT, EPICS, REAL, Real, name_of, present
 from kit.slices import appimage, compile_program, copy_door, library, make_slice, place_of
 
 from tmprun.pack.pack import pack
@@ -196,6 +198,15 @@ def test_neovim(apps: Path, enter: Enter, user: int) -> None:
     assert said[0].endswith("/tree/usr/bin/nvim") and said[1] == "from system" and "etc" in said[2].split()
 
 
+def certificate(path: Path) -> None:
+    """A key, and localhost's certificate for it, signed by itself."""
+    if not path.exists():
+        new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "36500"]
+        subprocess.run([*new, "-keyout", path, "-out", f"{path}.cert"], check=True, capture_output=True)
+        path.write_bytes(path.read_bytes() + Path(f"{path}.cert").read_bytes())
+        path.chmod(0o644)
+
+
 @USERS
 def test_node(apps: Path, enter: Enter, user: int) -> None:
     program = (
@@ -204,14 +215,17 @@ def test_node(apps: Path, enter: Enter, user: int) -> None:
         "process.stdout.write(c.execFileSync(process.execPath, ['-p', '6 * 7']));"
         "process.stdout.write(c.execSync('ls /apps >/dev/null && echo from sh'));"
         "console.log(require('os').userInfo().username);"
-        "const s = require('http').createServer((q, r) => r.end('answer')).listen(0, '127.0.0.1', () =>"
-        " require('http').get({host: '127.0.0.1', port: s.address().port},"
-        " r => r.on('data', d => { console.log(String(d)); s.close(); })));"
+        "const own = require('fs').readFileSync('/apps/server.pem');"
+        "const s = require('https').createServer({key: own, cert: own}, (q, r) => r.end('answer'));"
+        "s.listen(0, '127.0.0.1', () =>"
+        " require('https').get({host: '127.0.0.1', port: s.address().port, servername: 'localhost', ca: own},"
+        " r => r.on('data', d => { console.log(String(d), r.socket.authorized); s.close(); })));"
     )
+    certificate(apps / "server.pem")
     script = f'ip link set lo up 2>/dev/null; exec /apps/tmprun {image(apps, node_image)} -e "$0"'
     said = enter("sh", "-c", script, program, user=user).stdout.decode().splitlines()
     assert said[0].endswith("/tree/bin/node")
-    assert said[1:] == ["42", "from sh", "user" if user else "root", "answer"]
+    assert said[1:] == ["42", "from sh", "user" if user else "root", "answer true"]
 
 
 @USERS
@@ -235,10 +249,52 @@ def test_python(apps: Path, enter: Enter, user: int) -> None:
 # AppImages of others, and what is missing.
 
 
-def test_appimages_of_others(apps: Path, enter: Enter, linuxdeploy: Path) -> None:
-    shutil.copy2(linuxdeploy, apps / "linuxdeploy.AppImage")
-    done = enter("/apps/tmprun", "/apps/linuxdeploy.AppImage", "--help")
-    assert b"linuxdeploy" in done.stdout + done.stderr
+def plain(said: bytes) -> bytes:
+    """Without the path of the app's tree."""
+    return re.sub(rb"\S*/v1/tree/[0-9a-f]{64}", b"TREE", said)
+
+
+SAID = {"linuxdeploy": "--help", "Echo": "word"}  # what each is asked for; the others -h
+
+
+@USERS
+@pytest.mark.parametrize(
+    ("real", "proc"),
+    # Run paths with $ORIGIN, which those of EPICS have, lead nowhere without /proc: glibc's loader asks it where a
+    # program is. And one of them is a script that only bash itself can run.
+    [
+        (real, proc)
+        for real in REAL
+        for proc in (True, False)
+        if real not in EPICS or (proc and real.apprun != BASH_SCRIPT)
+    ],
+    ids=lambda value: name_of(value) if isinstance(value, Real) else "proc" if value else "no proc",
+)
+def test_appimages_of_others(
+    apps: Path, harness: Harness, root_with_bash: Path, door: Path, real: Real, user: int, proc: bool
+) -> None:
+    """They say what they say on this machine, by way of their own loader or the slice's."""
+    path = present(real.path)
+    if not (apps / path.name).exists():
+        shutil.copy2(path, apps / path.name)
+        time.sleep(SETTLED)
+    word = SAID.get(real.name, "-h")
+    here = harness.run(door, apps / path.name, word, status=None)
+    there = in_musl(
+        harness, root_with_bash, apps, "/apps/tmprun", f"/apps/{path.name}", word,
+        env={"XDG_DATA_HOME": "/apps/data"}, user=user, status=here.status, proc=proc,
+    )  # fmt: skip
+    assert b"No such file" not in there.stderr and b"not found" not in there.stderr
+    assert plain(there.stdout).replace(b"/apps/", f"{apps}/".encode()) == plain(here.stdout)
+    assert here.stdout or here.stderr or real.name == "Echo"
+
+
+@pytest.fixture(scope="session")
+def root_with_bash(shared: Path) -> Path:
+    """Some of them are scripts of bash, which is a package there; busybox' shell does for these."""
+    root = make_root(shared / "musl with bash")
+    (root / "bin" / "bash").symlink_to("busybox")
+    return root
 
 
 @USERS

@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 from kit.apps import SETTLED, noise, write
+from kit.archives import deb
 from kit.harness import Harness, wait_until
 from kit.menu_apps import ENTRY, as_bundle, as_type_1, as_type_2, menu_appdir
 
@@ -262,3 +263,60 @@ def test_an_archive_gets_its_arguments_once(harness: Harness, folder: Path) -> N
     (line, _) = [line for line in entry.read_text().splitlines() if line.startswith("Exec=")]
     assert line.endswith(".tar.gz %F")
     assert harness.run("sh", "-c", line.removeprefix("Exec=").replace("%F", "file")).stdout == b"<--mode><a b><file>"
+
+
+def archive(harness: Harness, path: Path, entry: str = ENTRY, programs: tuple[str, ...] = ("sample",)) -> Path:
+    """An archive of a program for menus, which appears whole; without an entry when that is empty."""
+    top = harness.base / f"of {path.name}" / path.name.partition(".")[0]
+    write(top / "README", "x")
+    for program in programs:
+        write(top / "bin" / program, "#!/bin/sh\n", 0o755)
+    if entry:
+        write(top / "share" / "applications" / "sample.desktop", entry)
+    with tarfile.open(path.with_name(".part"), "w:gz") as file:
+        file.add(top, top.name)
+    return path.with_name(".part").rename(path)
+
+
+def test_archives_that_are_apps(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:
+    """With an entry that says what to start they come and go like others; without one nothing is said of them."""
+    process = watch()
+    app = archive(harness, folder / "sample.tar.gz")
+    archive(harness, folder / "tool.tar.gz", "", ("tool",))
+    archive(harness, folder / "data.tar.gz", "", ())
+    write(folder / "half.tar.gz", app.read_bytes()[:300])
+    soon(lambda: listed(harness) == {str(app)}, 30)
+    shutil.copy(apps["bundle"], folder / "other")
+    soon(lambda: listed(harness) == {str(app), str(folder / "other")}, 30)
+    app.rename(folder / "renamed.tar.gz")
+    soon(lambda: listed(harness) == {str(folder / "renamed.tar.gz"), str(folder / "other")}, 30)
+    archive(harness, folder / "renamed.tar.gz", "", ("sample",))  # in its place one that is none for menus
+    soon(lambda: listed(harness) == {str(folder / "other")}, 30)
+    process.send_signal(signal.SIGTERM)
+    said = harness.finish(process).stdout.decode()
+    assert "tool" not in said and "data" not in said and "half" not in said, said
+
+
+def test_packages_that_are_not_clear_are_said(harness: Harness, folder: Path, watch: Start) -> None:
+    """Who puts a package there wants something of it."""
+    process = watch()
+    for name in ("one", "two"):
+        write(harness.base / "root" / "usr" / "bin" / name, "#!/bin/sh\n", 0o755)
+    deb(harness.base / "both.deb", harness.base / "root").rename(folder / "both.deb")
+    assert process.stdout
+    line = process.stdout.readline().decode()
+    assert "both.deb: it is not clear which program to start; say which with --entry" in line
+    write(harness.base / "root" / "usr/share/applications/one.desktop", ENTRY.replace("Exec=sample", "Exec=one"))
+    deb(harness.base / "clear.deb", harness.base / "root").rename(folder / "clear.deb")
+    soon(lambda: listed(harness) == {str(folder / "clear.deb")}, 30)
+
+
+def test_a_large_archive_holds_nobody_up(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:
+    """What comes while it is read is there as soon as ever."""
+    watch()
+    large = harness.base / "large" / "usr"
+    for number in range(30):
+        write(large / str(number), noise(1_000_000) * 4)
+    subprocess.run(["tar", "-C", large.parent, "-cJf", folder / "large.tar.xz", "usr"], check=True)
+    shutil.copy(apps["bundle"], folder / "app")
+    assert soon(lambda: listed(harness) == {str(folder / "app")}, 20) < 10

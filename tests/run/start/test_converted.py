@@ -14,6 +14,7 @@ from kit.apps import SETTLED, App, write
 from kit.archives import KINDS, bsdtar, tree
 from kit.foreign_images import head
 from kit.harness import Harness, environ_of, wait_until
+from kit.own_runtimes import GOOD, unpacks_itself
 from kit.real_images import TYPE_1_BESIDE
 from kit.surroundings import has_landlock, require_root
 
@@ -204,29 +205,10 @@ def test_real_type_1_images(whole: Harness) -> None:
 
 # Images that unpack themselves.
 
-RUNTIME = """#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-const char *const sign = "DWARFS runtime: --appimage-extract";
-int main(int argc, char **argv)
-{
-    if (argc > 1 && !strcmp(argv[1], "--appimage-extract"))
-        return system("{WORK}") ? 7 : 0;
-    return 9;
-}
-"""
-GOOD = (
-    "mkdir -p AppDir && printf '#!/bin/sh\\\\necho own: $1\\\\n' > AppDir/AppRun && chmod 755 AppDir/AppRun"
-    " && ln -s AppDir squashfs-root"
-)
 
-
-def dwarfs(folder: Path, work: str = GOOD, payload: bytes = b"DWARFS\2\5" + bytes(4096)) -> Path:
+def dwarfs(folder: Path, work: str = GOOD) -> Path:
     """An image whose runtime does `work`, in a shell, when it is asked to unpack itself."""
-    source = write(folder / "runtime.c", RUNTIME.replace("{WORK}", work.replace('"', '\\"')))
-    subprocess.run(["musl-gcc", "-static", "-s", "-o", folder / "runtime", source], check=True)
-    image = write(folder / "app.AppImage", (folder / "runtime").read_bytes() + payload, 0o755)
-    return settled(image)
+    return settled(unpacks_itself(folder, work))
 
 
 def test_it_unpacks_itself_once(whole: Harness) -> None:
@@ -286,9 +268,53 @@ def test_a_bare_squashfs(whole: Harness, app: App) -> None:
     assert app.sums_seen(report, environ_of(report)["APPDIR"])
     assert bundles(whole) == []
     assert whole.run(whole.door, "info", image).stdout.split()[3:6] == [b"squashfs", b"image", b"machine"]
-    made = tree(whole.base / "tree")
-    subprocess.run(["mksquashfs", made, whole.work / "no.squashfs", "-quiet", "-no-progress"], check=True)
-    settled(whole.work / "no.squashfs")
-    assert b"no AppRun" in whole.run(whole.door, "no.squashfs", status=126).stderr
-    assert whole.run(whole.door, "run", "--entry", "bin/app", "no.squashfs", "x").stdout == b"app: x\n"
-    assert whole.run(whole.door, "no.squashfs", "x").stdout == b"app: x\n"
+
+
+def squashfs(whole: Harness, top: Path, name: str = "app.squashfs", *options: str) -> Path:
+    command = ["mksquashfs", top, whole.work / name, "-quiet", "-no-progress", "-all-root", *options]
+    subprocess.run(command, check=True)
+    return settled(whole.work / name)
+
+
+def test_a_bare_squashfs_without_apprun(whole: Harness) -> None:
+    """What is started of it is found as in an archive: by the front door's first and second start, and without Python
+    from then on."""
+    image = squashfs(whole, tree(whole.base / "tree"))
+    for _ in range(2):
+        result = whole.run(whole.door, image, "x")
+        assert (result.stdout, result.stderr) == (b"app: x\n", b"")
+    assert len(bundles(whole)) == 1 and left(whole) == []
+    whole.clear()
+    shutil.copy(whole.door, whole.base / "alone")
+    assert whole.run(whole.base / "alone", image, "y").stdout == b"app: y\n"
+    said = whole.run(whole.door, "info", image).stdout.decode()
+    assert "squashfs image" in said and "bin/app" in said, said
+
+
+def test_a_bare_squashfs_that_was_looked_at_first(whole: Harness) -> None:
+    """Its index is known when it is started."""
+    image = squashfs(whole, tree(whole.base / "tree"))
+    before = whole.run(whole.door, "info", image).stdout.decode()
+    assert "squashfs image" in before and "bin/app" in before, before
+    assert whole.run(whole.door, image, "x").stdout == b"app: x\n"
+
+
+def test_a_bare_squashfs_with_candidates(whole: Harness) -> None:
+    for name in "ab":
+        write(whole.base / "x" / "bin" / name, f"#!/bin/sh\necho {name}\n", 0o755)
+    image = squashfs(whole, whole.base / "x", "other.squashfs")
+    alone = Path(shutil.copy(whole.door, whole.base / "alone"))
+    whole.refused(whole.run(alone, image, status=None), "squashfs without AppRun", "tmprun-py")
+    whole.refused(whole.run(whole.door, image, status=None), "not clear which program", "--entry: bin/a, bin/b")
+    assert whole.run(whole.door, "run", "--entry", "bin/b", image).stdout == b"b\n"
+    assert whole.run(whole.door, image).stdout == b"b\n"
+
+
+def test_a_large_bare_squashfs_without_apprun(whole: Harness) -> None:
+    """One that would start before it is hashed, had it an AppRun."""
+    write(whole.base / "x" / "bin" / "large", "#!/bin/sh\necho started\n", 0o755)
+    for number in range(40):
+        write(whole.base / "x" / "data" / str(number), os.urandom(1_000_000))
+    image = squashfs(whole, whole.base / "x", "large.squashfs", "-noD", "-noF")
+    assert whole.run(whole.door, image).stdout == b"started\n"
+    assert whole.run(whole.door, image).stdout == b"started\n"

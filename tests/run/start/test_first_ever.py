@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from kit.apps import SETTLED
 from kit.gating import EVERYTHING, LINGER, Gated, copy_of, helpers, is_complete, is_gone, only, tree_of, truth
 from kit.harness import Harness, Result, wait_until
+from kit.real_images import LINUXDEPLOY
 from kit.tracing import calls, strace
 
 ENDED = b"the app was ended, since a file of it cannot be unpacked: "
@@ -188,3 +193,34 @@ def test_a_filler_that_is_killed_leaves_nothing_wrong(harness: Harness, image: G
     assert app.result().stdout == b"right %d\n" % EVERYTHING
     wait_until(lambda: is_gone(harness) or is_complete(harness), LINGER)
     assert run(harness, image, "read=2,1,1").stdout == b"right %d\n" % EVERYTHING
+
+
+def test_what_was_parsed_is_what_is_hashed(harness: Harness, linuxdeploy: Path) -> None:
+    """On a tmpfs a write through a mapping changes no time: only that the bytes differ tells of it.
+
+    It comes between the reading of the tables and the hashing of the file, while we are stopped.
+    """
+    with TemporaryDirectory(dir="/dev/shm") as memory:
+        path = Path(shutil.copy(linuxdeploy, memory))
+        time.sleep(SETTLED)
+        payload, log = LINUXDEPLOY.payload, harness.base / "log"
+        command = [harness.door, "@build", "--fill", "eager", "--", path]
+        env = {"XDG_CACHE_HOME": str(harness.base / "unknown")}
+        harness.run(*strace(log, "-e", "trace=pread64"), *command, env=env)
+        reads = [call.rest for call in calls(log) if f"<{path}>" in call.rest]
+        before = next(at for at, rest in enumerate(reads) if re.search(r", [0-9]{5,}, 0\) = ", rest))
+        assert any(f", {payload}) = 96" in rest for rest in reads[:before])  # the superblock, among others
+        harness.clear()
+        shutil.rmtree(harness.base / "unknown")
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+            stop = f"inject=pread64:signal=SIGSTOP:when={before}"
+            tracer = ["strace", "-qq", "-o", log, "-P", path, "-e", "trace=pread64", "-e", stop]  # no thread of it
+            app = harness.start(*tracer, *command, env=env)
+            wait_until(lambda: "stopped by SIGSTOP" in log.read_text())
+            times = path.stat()
+            mapped[payload + 8] ^= 1  # when it was made, which nobody needs
+            assert (times.st_mtime_ns, times.st_ctime_ns) == (path.stat().st_mtime_ns, path.stat().st_ctime_ns)
+            (ours,) = Path(f"/proc/{app.pid}/task/{app.pid}/children").read_text().split()
+            os.kill(int(ours), signal.SIGCONT)
+            done = harness.finish(app)
+    assert done.status == 126 and b"changed while it was read; start it again" in done.stderr, str(done)

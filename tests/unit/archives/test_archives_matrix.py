@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import stat
 import subprocess
@@ -70,3 +71,17 @@ def test_a_look_writes_nothing(top: Path, tmp_path: Path) -> None:
     with archive.open("rb") as file:
         reading.look(file.fileno(), kinds.kind_of(file.fileno()), str(tmp_path))
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["tar", "zip", "7z", "rpm", "AppImage"])
+def test_names_do_not_depend_on_the_locale(top: Path, tmp_path: Path, name: str) -> None:
+    """With LC_ALL=C as elsewhere."""
+    archive = KINDS[name](tmp_path / f"app.{name}", top)
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    try:
+        unpacked(archive, tmp_path / "ours")
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+    by_bsdtar(archive, tmp_path / "theirs")
+    assert snapshot(tmp_path / "ours").keys() == snapshot(tmp_path / "theirs").keys()

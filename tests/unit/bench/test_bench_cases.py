@@ -16,7 +16,7 @@ from tmprun_bench import subjects
 from tmprun_bench.cases import CASES, summary_of
 from tmprun_bench.cases.ci import ci
 from tmprun_bench.cases.mounted_tree import _same_files
-from tmprun_bench.cases.packing import _holds
+from tmprun_bench.cases.packing import check_of
 from tmprun_bench.corpora import app as apps
 from tmprun_bench.corpora import erofs, exit0, libreoffice, synthetic, tarball, worker
 from tmprun_bench.corpora.app import App, prints
@@ -186,7 +186,7 @@ def test_a_packed_image_that_does_not_hold_the_appdir_is_wrong(context: Context,
 
 
 def packing_check(context: Context, image: Path, expected: str) -> Callable[[bytes], None]:
-    return _holds(context, ("tar", "--zstd", "-xf", image, "-C", context.work.tree), expected)
+    return check_of(context, ("tar", "--zstd", "-xf", image, "-C", context.work.tree), expected)
 
 
 def test_erofs_clusters_are_as_large_as_squashfs_blocks() -> None:

@@ -13,7 +13,7 @@ from kit.apps import noise
 from kit.bundle_reader import Bundle
 from kit.bundled import MIB, STUB, Tree, saved, tar_of
 
-from tmprun.bundle.footer import ALIGN, read_footer, read_index
+from tmprun.bundle.footer import ALIGN, TUNED_LEVEL, compressor, read_footer, read_index
 from tmprun.bundle.tar_frames import PIECE, SMALL
 from tmprun.bundle.write import write_bundle
 from tmprun.errors import BadImage, TmprunError
@@ -317,3 +317,18 @@ def test_the_index_is_read_without_allocating_what_it_claims(tmp_path: Path) -> 
         for size in (1, footer.size - 1, footer.size + 1, 128 << 20):
             with pytest.raises(BadImage):
                 read_index(file.fileno(), footer._replace(size=size))
+
+
+def test_the_usual_level_lies_between_zstds_own() -> None:
+    """It is a little larger than zstd's 18, smaller than its 17, and a frame that any decoder takes in one piece."""
+    plain = Path(zstandard.backend_c.__file__).read_bytes()[: 4 * PIECE]
+    frames = [plain[at : at + PIECE] for at in range(0, len(plain), PIECE)]
+    sizes = {
+        level: [len(zstandard.ZstdCompressor(level=level).compress(each)) for each in frames] for level in (17, 18)
+    }
+    ours = [compressor(TUNED_LEVEL).compress(each) for each in frames]
+    assert sum(sizes[18]) < sum(map(len, ours)) < sum(sizes[17])
+    for each, stored in zip(frames, ours, strict=True):
+        facts = zstandard.get_frame_parameters(stored)
+        assert (facts.content_size, facts.window_size, facts.has_checksum) == (len(each), len(each), False)
+        assert zstandard.ZstdDecompressor().decompress(stored) == each

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kit import archives
+from kit import archives, elf_forge
+from kit.apps import write
 from kit.archives import KINDS
 from kit.foreign_images import COMPRESSORS, head, mksquashfs, sample_tree, write_image
 from kit.packing import quickly, script
@@ -205,6 +206,60 @@ def test_archives(tmp_path: Path, name: str) -> None:
     assert found.contents.symlinks == 2 and found.contents.stored_size == archive.stat().st_size
     assert (found.package, found.obstacle) == ({"rpm": "app 1.0-2", "deb": "app 1.0"}.get(name, ""), "")
     assert snapshot(tmp_path) == before
+
+
+def runs_here(folder: Path, program: bytes | str, name: str = "tar.gz") -> str:
+    """What is said of an archive with that program."""
+    write(folder / "app-1.0" / "bin" / "app", program, 0o755)
+    return look(str(KINDS[name](folder / f"app.{name}", folder / "app-1.0"))).runs_here
+
+
+def test_whether_an_archive_runs_here(tmp_path: Path) -> None:
+    assert runs_here(tmp_path / "1", "#!/bin/sh\n") == "yes"
+    assert "bin/app needs the interpreter /no/such/shell, which" in runs_here(tmp_path / "2", "#!/no/such/shell\n")
+    assert runs_here(tmp_path / "3", "#!/bin/sh\r\n").startswith("no: ")
+    lacking = elf_forge.program(interpreter=b"/lib/ld-musl-none.so.1\0")
+    assert "/lib/ld-musl-none.so.1" in runs_here(tmp_path / "4", lacking, "zip")
+    other = bytearray(elf_forge.program())
+    other[18:20] = (243).to_bytes(2, "little")
+    assert runs_here(tmp_path / "5", bytes(other)).startswith("no: it is made for riscv64")
+
+
+def test_libraries_of_an_archive(tmp_path: Path) -> None:
+    """Those that are neither in it nor here; of a package others bring them."""
+    top = tmp_path / "in" / "app-1.0"
+    write(tmp_path / "mine.c", "int mine(void) { return 0; }")
+    write(tmp_path / "app.c", "int mine(void); int main(void) { return mine(); }")
+    (top / "bin").mkdir(parents=True)
+    for options in (["-shared", "-o", "libmine.so.7", "-Wl,-soname,libmine.so.7", "mine.c"],
+                    ["-o", top / "bin" / "app", "app.c", "libmine.so.7"]):  # fmt: skip
+        subprocess.run(["cc", *options], cwd=tmp_path, check=True)
+    assert look(str(KINDS["tar"](tmp_path / "app.tar", top))).runs_here == (
+        "no: needs libmine.so.7, neither in it nor on this machine; install the package that brings it"
+    )
+    (top / "lib").mkdir()
+    (tmp_path / "libmine.so.7").rename(top / "lib" / "libmine.so.7")
+    assert look(str(KINDS["tar"](tmp_path / "app.tar", top))).runs_here == "yes"
+
+
+def test_a_bare_squashfs(tmp_path: Path) -> None:
+    """What is started of it is found as in an archive; with an AppRun it is that."""
+    top = archives.tree(tmp_path / "in")
+    for options in ([], ["-all-root"]):
+        image = tmp_path / f"app{len(options)}.squashfs"
+        subprocess.run(["mksquashfs", top, image, "-quiet", "-no-progress", *options], check=True)
+        found = look(str(image))
+        assert (found.type, found.machine, found.runs_here) == ("squashfs image", "", "yes")
+        assert (found.starts, found.why) == ("bin/app", "the one program in bin/")
+    (top / "AppRun").symlink_to("bin/app")
+    subprocess.run(["mksquashfs", top, tmp_path / "b.squashfs", "-quiet", "-no-progress"], check=True)
+    found = look(str(tmp_path / "b.squashfs"))
+    assert (found.starts, found.runs_here) == ("AppRun", "yes")
+    write(top / "bin" / "b", "#!/bin/sh\n", 0o755)
+    (top / "AppRun").unlink()
+    subprocess.run(["mksquashfs", top, tmp_path / "c.squashfs", "-quiet", "-no-progress"], check=True)
+    found = look(str(tmp_path / "c.squashfs"))
+    assert (found.starts, found.runs_here) == ("", "") and "--entry: bin/app, bin/b" in found.obstacle
 
 
 def test_what_is_not_clear_is_said(tmp_path: Path) -> None:
