@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,17 @@ from tmprun.human import one_line
 
 _MAGIC = b"!<arch>\n"
 _ROW = 60  # bytes of a member's header in an ar archive (deb(5))
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # Debian's names
+
+
+def machine_of_packages(folder: str) -> str:
+    """The machine that the packages are for, by the first that is for one; "" when there is none."""
+    for deb in sorted(Path(folder).glob("*.deb")):
+        with _readable(deb):
+            name = _control(dict(_members(deb))).get("Architecture", "all")
+        if name != "all":
+            return _MACHINES.get(name, one_line(name))
+    return ""
 
 
 class DebianPackages:
@@ -64,16 +76,13 @@ class DebianPackages:
         return path if os.path.isfile(path) else None
 
     def _unpack(self, deb: Path) -> None:
-        try:
+        with _readable(deb):
             members = dict(_members(deb))
-            control = _tar(members, "control.tar").extractfile("./control")
-            facts = _fields(control.read().decode() if control else "")
+            facts = _control(members)
             data = _tar(members, "data.tar")
             for member in _plain(data):
                 _extract(data, member, self.root)
             names = [os.path.join(self.root, each.name) for each in data.getmembers() if each.isfile()]
-        except (OSError, KeyError, tarfile.TarError, zstandard.ZstdError, UnicodeDecodeError) as error:
-            raise TmprunError(f"cannot be unpacked: {error}", one_line(str(deb)), "fetch it again") from None
         copyright = self.copyright_file(facts["Package"])
         licences = licences_of(Path(copyright).read_text(errors="replace")) if copyright else ()
         source, _, version = facts.get("Source", facts["Package"]).partition(" ")
@@ -98,6 +107,20 @@ class DebianPackages:
             return False
         with open(path, "rb") as file:
             return machine_of(file.read(HEAD)) == self.machine
+
+
+@contextmanager
+def _readable(deb: Path) -> Iterator[None]:
+    """Whatever is wrong with the package is said of it."""
+    try:
+        yield
+    except (OSError, KeyError, tarfile.TarError, zstandard.ZstdError, UnicodeDecodeError) as error:
+        raise TmprunError(f"cannot be unpacked: {error}", one_line(str(deb)), "fetch it again") from None
+
+
+def _control(members: dict[str, bytes]) -> dict[str, str]:
+    control = _tar(members, "control.tar").extractfile("./control")
+    return _fields(control.read().decode() if control else "")
 
 
 def _members(deb: Path) -> Iterator[tuple[str, bytes]]:

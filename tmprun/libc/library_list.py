@@ -8,7 +8,10 @@ from collections.abc import Iterable
 LIST = "ld.so.cache"
 """What the list, and then the cache, is called in the slice."""
 
-_FLAGS = {"x86_64": 0x303}  # what glibc's caches call its libraries of 64 bits (sysdeps/generic/ldconfig.h)
+_FLAGS = {
+    "x86_64": 0x303,
+    "aarch64": 0xA03,
+}  # what glibc's caches call its libraries of 64 bits (sysdeps/generic/ldconfig.h)
 _PARTS = re.compile(r"\d+|\D")
 
 

@@ -22,10 +22,13 @@ MARK = b"tmprun: the path of ld.so.cache"
 
 _CACHE = b"\0/etc/ld.so.cache\0"
 _DEFAULTS = re.compile(rb"(?<=\0)/(?:usr/)?(?:local/)?lib(?:32|64|x32)?/(?:[a-z0-9_]+-linux-gnu[a-z0-9]*/)?(?=\0)")
-_PAGE = 4096
+_PAGES = {"x86_64": 4096, "aarch64": 65536}  # the largest that a kernel for the machine has
 _ROW = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr
 _LOAD, _NOTE, _EXECUTABLE, _READABLE = 1, 4, 1, 4
 _LEA = re.compile(rb"[\x48\x4c]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]", re.DOTALL)  # lea disp32(%rip), %reg
+# aarch64, instructions of 32 bits: adrp REG, PAGE and add REG, REG, #OFFSET, which need not follow at once.
+_ADRP, _ADRP_BITS, _ADD, _ADD_BITS = 0x90000000, 0x9F000000, 0x91000000, 0xFFC00000
+_NEAR = 32
 
 
 class _Row:
@@ -38,8 +41,10 @@ class _Row:
 
 def for_slice(loader: bytes, name: str) -> bytes:
     """The loader `name` as a slice has it. TmprunError when it is none that we understand."""
-    if machine_of(loader[:HEAD]) != "x86_64":
-        raise TmprunError("is no loader for x86_64, the only machine that slices are made for yet", name)
+    machine = machine_of(loader[:HEAD])
+    if machine not in _PAGES:
+        raise TmprunError(f"is no loader for {' or '.join(_PAGES)}, which slices are made for", name)
+    page = _PAGES[machine]
     program = bytearray(_DEFAULTS.sub(lambda found: b"/" + b"\x7f" * (len(found[0]) - 2) + b"/", loader))
     rows = _rows(program)
     loads = [row for row in rows if row.kind == _LOAD]
@@ -48,12 +53,13 @@ def for_slice(loader: bytes, name: str) -> bytes:
     note = next((row for row in rows if row.kind == _NOTE and loads and row.at > loads[-1].at), None)
     if not at or holder is None or note is None:
         raise TmprunError("is not built as glibc's loaders are", name, "make the slice on another machine")
-    program += bytes(-len(program) % _PAGE)
+    program += bytes(-len(program) % page)
     address = max(row.address + row.memory for row in loads)
-    address += -address % _PAGE
-    if not _lead(program, loads, holder.address + at - holder.offset, address):
+    address += -address % page
+    lead = _lead if machine == "x86_64" else _lead_aarch64
+    if not lead(program, loads, holder.address + at - holder.offset, address):
         raise TmprunError("does not say where it looks for its cache", name, "make the slice on another machine")
-    _ROW.pack_into(program, note.at, _LOAD, _READABLE, len(program), address, address, ROOM, ROOM, _PAGE)
+    _ROW.pack_into(program, note.at, _LOAD, _READABLE, len(program), address, address, ROOM, ROOM, page)
     return bytes(program) + MARK.ljust(ROOM, b"\0")
 
 
@@ -78,3 +84,54 @@ def _lead(program: bytearray, loads: list[_Row], old: int, new: int) -> int:
                 struct.pack_into("<i", program, at, new - behind)
                 count += 1
     return count
+
+
+def _lead_aarch64(program: bytearray, loads: list[_Row], old: int, new: int) -> int:
+    """The same; 0, too, when one of them is not understood."""
+    count = 0
+    for row in loads:
+        end = min(row.offset + row.size, len(program))
+        if not row.flags & _EXECUTABLE or row.offset % 4:
+            continue
+        words = list(struct.unpack_from(f"<{(end - row.offset) // 4}I", program, row.offset))
+        for number, word in enumerate(words):
+            register = word >> 5 & 31
+            if word & _ADD_BITS != _ADD or word >> 10 & 0xFFF != old & 0xFFF:
+                continue
+            asks = _page_asked(words, number, register)
+            if asks is None or _page_of(words[asks], row.address + 4 * asks) != old & ~0xFFF:
+                continue
+            if word & 31 != register:  # the page stays in its register, for others to use
+                return 0
+            pages = (new >> 12) - (row.address + 4 * asks >> 12)
+            page = _ADRP | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5 | register
+            struct.pack_into("<I", program, row.offset + 4 * asks, page)
+            struct.pack_into(
+                "<I", program, row.offset + 4 * number, _ADD | (new & 0xFFF) << 10 | register << 5 | register
+            )
+            count += 1
+    return count
+
+
+def _page_asked(words: list[int], number: int, register: int) -> int | None:
+    """The adrp that the register's content before that instruction comes from; None where somebody else may have a
+    hand in it."""
+    for at in range(number - 1, max(number - _NEAR, 0) - 1, -1):
+        if _may_use(words[at], register):
+            return at if words[at] & _ADRP_BITS == _ADRP else None
+    return None
+
+
+def _page_of(word: int, here: int) -> int:
+    """What an adrp at that address makes of it: a signed number of pages away."""
+    pages = (word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3
+    return (here & ~0xFFF) + ((pages ^ 1 << 20) - (1 << 20) << 12)
+
+
+def _may_use(word: int, register: int) -> bool:
+    """Whether an instruction has the register's number in a place for one: of some that are known to have fewer, only
+    these are looked at."""
+    places = [word & 31]
+    if word & 0x1F800000 != 0x12800000 and word & 0x1F000000 != 0x10000000:  # mov of a constant; adr and adrp
+        places += [word >> 5 & 31, word >> 10 & 31, word >> 16 & 31]
+    return register in places

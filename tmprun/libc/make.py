@@ -25,7 +25,7 @@ from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.errors import TmprunError
 from tmprun.host.packages import Package
 from tmprun.human import one_line
-from tmprun.libc.debs import DebianPackages
+from tmprun.libc.debs import DebianPackages, machine_of_packages
 from tmprun.libc.library_list import LIST, library_list
 from tmprun.libc.loader import for_slice
 from tmprun.libc.sets import BASE, SETS
@@ -33,7 +33,7 @@ from tmprun.libc.system import System
 from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, Progress, Slice, pack
 from tmprun.pack.with_libc import LOCALE, PARTS
 
-LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2"}
+LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
 _BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
 _APPRUN = """#!/bin/sh
 echo "this is a C library for other apps, not an app; for the machine that lacks one: tmprun libc add FILE" >&2
@@ -78,9 +78,9 @@ def make(
 ) -> Made:
     """Write the slice `out`: what every app needs, the named `sets`, and the packages or libraries of `add`.
 
-    Everything comes from this machine, or from the packages in the directory `debs`.
+    Everything comes from this machine, or from the packages in the directory `debs`, for whose machine it is then.
     """
-    machine = machine or os.uname().machine
+    machine = machine or (machine_of_packages(debs) if debs is not None else "") or os.uname().machine
     if machine not in LOADERS:
         raise TmprunError(
             f"slices are made for {', '.join(LOADERS)} only", machine, "bring the C library: pack --with-libc"

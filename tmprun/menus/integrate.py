@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import posixpath
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ from pathlib import Path
 from xml.parsers import expat
 
 from tmprun import __version__
+from tmprun.archives import entry as rules
 from tmprun.desktop.entry import GROUP, MAX_SIZE, groups
 from tmprun.desktop.icons import Icon, icons
 from tmprun.desktop.menu_entry import Place, file_name, icon_name, menu_entry, unescaped, wants_no_menu
 from tmprun.desktop.names import PREFIX, identifier, is_of, safe
 from tmprun.engine import programs
-from tmprun.errors import TmprunError
+from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.host import folders
 from tmprun.human import one_line
 from tmprun.images.opened import Opened
@@ -29,6 +31,7 @@ from tmprun.index.decode import metadata_of
 from tmprun.index.rules import FILE
 from tmprun.index.walk import find
 from tmprun.menus.app_files import app_files
+from tmprun.report.info import tree_of
 
 MAX_XML = 1 << 20  # bytes of a description of types, or of an app
 MOST_XML = 8
@@ -89,7 +92,7 @@ def integrate(path: str, *, asked: bool = True) -> Integrated:
         fallback = os.path.basename(path).removesuffix(".AppImage")
         written, names = _icons(files, found, owner)
         written |= dict(_descriptions(files, owner))
-        complete = _starts(files) not in ("", "AppRun")
+        complete = _starts(files) not in ("", "AppRun") or _is_like_archive(files)
     place = Place((programs.door(), path), path, owner, state, os.access(path, os.X_OK), names, complete)
     entry = f"applications/{file_name(found, owner, fallback)}"
     written[entry] = menu_entry(found, place, fallback).encode()
@@ -159,7 +162,22 @@ def desktop_entry_of(files: Opened) -> bytes:
         node = find(files.root, name) if name.endswith(b".desktop") else None
         if node is not None and node.kind == FILE:
             return files.read(node, MAX_SIZE)
-    return b""
+    return _entry_by_the_rules(files) if _is_like_archive(files) else b""
+
+
+def _is_like_archive(files: Opened) -> bool:
+    """A squashfs without AppRun: it is converted like an archive when it is started."""
+    return files.index.foreign and b"AppRun" not in files.root.children
+
+
+def _entry_by_the_rules(files: Opened) -> bytes:
+    """The desktop entry that goes with what would be started."""
+    try:
+        found = rules.find(tree_of(files))
+    except UnsupportedImage:
+        return b""
+    node = find(files.root, posixpath.join(found.top, found.desktop)) if found.desktop else None
+    return files.read(node, MAX_SIZE) if node else b""
 
 
 def app_icons(files: Opened) -> list[Icon]:

@@ -177,7 +177,7 @@ def _squashfs(image: Image, opened: Opened) -> Info:
     if not opened.index.foreign:  # it was converted
         return replace(_bundle(image, opened), type=kinds.SQUASHFS.what, machine=_apprun(opened).machine)
     found = _type_2(image, opened)
-    tree = _tree_of(opened)
+    tree = tree_of(opened)
     entry, obstacle = _entry(tree, names_of(image.path))
     if entry is None:
         return replace(found, obstacle=obstacle, runs_here="")
@@ -198,7 +198,7 @@ def _entry(tree: Tree, names: tuple[str, ...]) -> tuple[Entry | None, str]:
         return None, f"{error.what}; {error.remedy}"
 
 
-def _tree_of(opened: Opened) -> Tree:
+def tree_of(opened: Opened) -> Tree:
     """As the rules look at it. What is at the start of files is not needed for them."""
     letters = {FILE: "f", DIRECTORY: "d", SYMLINK: "l", HARD_LINK: "f"}
     tree = Tree()

@@ -320,3 +320,17 @@ def test_a_large_archive_holds_nobody_up(harness: Harness, folder: Path, watch: 
     subprocess.run(["tar", "-C", large.parent, "-cJf", folder / "large.tar.xz", "usr"], check=True)
     shutil.copy(apps["bundle"], folder / "app")
     assert soon(lambda: listed(harness) == {str(folder / "app")}, 20) < 10
+
+
+def test_a_squashfs_without_apprun(harness: Harness, folder: Path) -> None:
+    """It has the name and the arguments of the entry that goes with what is started, also when it never was."""
+    write(harness.base / "sample/usr/bin/sample", "#!/bin/sh\nprintf '<%s>' \"$@\"\n", 0o755)
+    write(harness.base / "sample/usr/share/applications/sample.desktop", ENTRY)
+    image = folder / "sample.squashfs"
+    subprocess.run(["mksquashfs", harness.base / "sample", image, "-quiet", "-no-progress"], check=True)
+    time.sleep(SETTLED)
+    assert b"Sample App" in command(harness, image).stdout
+    entry = next((harness.base / "data" / "applications").glob("*.desktop"))
+    (exec_line,) = [line for line in entry.read_text().splitlines() if line.startswith("Exec=")][:1]
+    started = harness.run("sh", "-c", exec_line.removeprefix("Exec=").removesuffix(" %F"))
+    assert started.stdout == b"<--mode><a b>"

@@ -222,3 +222,61 @@ def test_a_loader_is_not_changed_but_where_it_must_be() -> None:
     ]
     assert len([at for at in changed if code[0] <= at < code[0] + code[1]]) <= 4 * 4
     assert len(changed) < 250
+
+
+# The loader of another machine.
+
+CACHE = b"/etc/ld.so.cache"
+ADRP, ADD, MOV = 0x90000000, 0x91000000, 0xAA0003E0
+
+
+def aarch64_loader(*code: int) -> bytes:
+    """A file with a segment for code, which has the cache's name at 0x1100, and a note behind that in the table."""
+    head = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    rows = [(1, 5, 0, 0, 0, 0x1200, 0x1200, 0x10000), (4, 4, 0x200, 0x200, 0, 0x24, 0x24, 4)]
+    program = head + b"".join(struct.pack("<IIQQQQQQ", *row) for row in rows)
+    program = program.ljust(0x400, b"\0") + struct.pack(f"<{len(code)}I", *code)
+    names = b"\0" + CACHE + b"\0/lib/aarch64-linux-gnu/\0"
+    return (program.ljust(0x10FF, b"\0") + names).ljust(0x1200, b"\0")
+
+
+@pytest.mark.parametrize("register", [0, 3])
+def test_a_loader_for_aarch64(register: int) -> None:
+    """adrp x3, 0x1000; mov w2, #1; add x3, x3, #0x100: to where the page behind it is."""
+    page, one = 1 << 29, 0x52800022
+    add = ADD | register << 5 | register
+    used = (ADRP | page | register, ADRP | page | register, one, add | 0x100 << 10, ADRP | page | 4)
+    after = for_slice(aarch64_loader(*used), "loader")
+    first, adrp, *rest = struct.unpack_from("<5I", after, 0x400)
+    assert (first, *rest) == (used[0], one, add, used[-1])
+    pages = (adrp >> 5 & 0x7FFFF) << 2 | adrp >> 29 & 3
+    assert adrp & 31 == register and pages << 12 == 0x10000
+    assert after[0x10000:].startswith(MARK + b"\0") and len(after) == 0x10000 + ROOM
+    assert struct.unpack_from("<IIQQQQQQ", after, 64 + 56) == (1, 4, 0x10000, 0x10000, 0x10000, ROOM, ROOM, 0x10000)
+    assert b"/lib/aarch64-linux-gnu/" not in after
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        (),
+        (ADRP | 1 << 29 | 3, MOV | 3 << 16, ADD | 0x100 << 10 | 3 << 5 | 3),  # somebody else wants the page
+        (ADRP | 1 << 29 | 3, ADD | 0x100 << 10 | 3 << 5 | 4),  # the page stays in its register
+        (ADRP | 2 << 29 | 3, ADD | 0x100 << 10 | 3 << 5 | 3),
+        (ADRP | 1 << 29 | 3, ADD | 0x108 << 10 | 3 << 5 | 3),
+    ],
+)
+def test_a_loader_for_aarch64_that_is_not_understood(code: tuple[int, ...]) -> None:
+    with pytest.raises(TmprunError, match="does not say where it looks for its cache"):
+        for_slice(aarch64_loader(*code), "loader")
+
+
+def test_packages_of_another_machine(tmp_path: Path) -> None:
+    folder = tmp_path / "debs"
+    folder.mkdir()
+    deb(folder, "libc6", {}, "gzip", Architecture="riscv64")
+    with pytest.raises(TmprunError, match="x86_64, aarch64 only"):
+        make(str(tmp_path / "x.slice"), debs=str(folder), level=1)
+    deb(folder, "libc6", {}, "gzip", Architecture="arm64")
+    with pytest.raises(TmprunError, match=r"there is no /lib/ld-linux-aarch64\.so\.1"):
+        make(str(tmp_path / "x.slice"), debs=str(folder), level=1)
