@@ -12,6 +12,10 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+/* Who opened a file a moment ago opens the next one soon. Frozen before we have noticed that, we could not end him any more: the kernel
+ * lets him through when he wakes. So the deadline runs on for so long, and is put off at each beat. */
+enum { QUIET_US = 10000000 };
+
 /* What a refused file left behind may still be in the queue. */
 static bool has_room(const struct filler *filler, const struct node *node)
 {
@@ -21,10 +25,9 @@ static bool has_room(const struct filler *filler, const struct node *node)
 /* We refuse a file in time: if not even that is done, we do not run, and the app must not either. */
 static void set_deadline(struct filler *filler, uint64_t since)
 {
-	uint64_t deadline = since ? since + filler->patience / 10 * 9 : 0;
-	if (deadline != filler->deadline)
-		deadline_set(deadline);
-	filler->deadline = deadline;
+	if (since != filler->deadline)
+		deadline_set(since);
+	filler->deadline = since;
 }
 
 void ask(struct filler *filler, uint32_t number)
@@ -83,9 +86,11 @@ void mind_the_time(struct filler *filler)
 	while (filler->served < filler->opened_count && is_complete(filler->gate, filler->opened[filler->served]))
 		filler->served++;
 	uint64_t since = filler->served < filler->opened_count ? filler->opened_at[filler->served] : 0;
-	uint64_t writing = atomic_load(&shared->writing_since);
+	uint64_t writing = atomic_load(&shared->writing_since), running = since;
 	atomic_store(&shared->waiting_since, since);
-	set_deadline(filler, writing && (!since || writing < since) ? writing : since);
+	if (!since && filler->looked_at < atomic_load(&filler->asked_at) + QUIET_US)
+		running = filler->looked_at;
+	set_deadline(filler, writing && (!running || writing < running) ? writing : running);
 	if (since && now_us() - since > filler->patience / 4 * 3)
 		hands_report(filler, filler->opened[filler->served], "it takes too long; try again with TMPRUN_FILL=eager");
 }

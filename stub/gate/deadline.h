@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Have it, not running. */
-bool deadline_make(void);
+/* Have it, not running, for a kernel that has so many microseconds of patience. */
+bool deadline_make(uint64_t break_time);
 
-/* It ends us at that moment of now_us(); 0: never. */
-void deadline_set(uint64_t at);
+/* It ends us when nine tenths of that have passed since that moment of now_us(); 0: never. */
+void deadline_set(uint64_t since);
 
 #endif

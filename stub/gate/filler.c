@@ -60,6 +60,7 @@ static _Noreturn void leave(struct filler *filler, bool with_entry)
 {
 	atomic_store(&filler->gate->shared->leaving, true);
 	ties_cut(filler->gate);
+	deadline_set(0); /* nobody waits any more, and hashing a large image takes long */
 	save_trace(filler);
 	if (with_entry)
 		entry_remove(filler->gate->entry_fd, filler->gate->key); /* when it is gone the trace is there */
@@ -148,7 +149,7 @@ int filler_prepare(struct filler *filler, struct gate *gate, struct fault *fault
 	if (ties_open(gate, fault) < 0)
 		return -1;
 	filler->patience = (uint64_t)gate_break_time() * 1000000;
-	if (!deadline_make())
+	if (!deadline_make(filler->patience))
 		return FAILED(fault, "no timer: ", reason_text(errno));
 	if (!spare_make(filler))
 		return BAD_STORE(fault, "cannot gate one file more: ", reason_text(errno));
@@ -240,7 +241,6 @@ static void take_over_from(struct filler *filler)
 		ties_cut(filler->gate);
 		_exit(0);
 	}
-	deadline_set(0);
 	ties_own(filler->gate);
 	inherit(filler);
 	guard_spawn(filler, take_over_from);
@@ -359,6 +359,7 @@ void filler_run(struct filler *filler)
 	uint64_t last_look = now_us(), beaten = last_look;
 	sigset_t awaited;
 	awaited_signals(&awaited);
+	mind_the_time(filler); /* before there is an app that could open anything */
 	say_go(filler->gate->shared);
 	if (filler->has_threads)
 		hands_begin(filler);

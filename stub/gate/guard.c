@@ -25,12 +25,12 @@ static _Noreturn void guard_main(struct filler *filler, pid_t watched, take_over
 	sigset_t awaited;
 	prctl(PR_SET_NAME, GUARD_NAME);
 	prctl(PR_SET_PDEATHSIG, GUARD_SIGNAL);
-	deadline_make();
+	deadline_make(filler->patience);
 	sigemptyset(&awaited);
 	sigaddset(&awaited, GUARD_SIGNAL);
 	while (getppid() == watched) {
 		struct timespec period = {.tv_sec = BEAT_MS / 1000};
-		deadline_set(now_us() + filler->patience / 10 * 9);
+		deadline_set(now_us());
 		if (sigtimedwait(&awaited, NULL, &period) >= 0)
 			continue;
 		uint32_t seen = atomic_load(&shared->beat);

@@ -204,7 +204,7 @@ def stopped(store: Path) -> Iterator[None]:
 
 def tree_of(harness: Harness) -> Path:
     """The only AppDir in the store."""
-    (entry,) = (harness.store / "v1" / "tree").iterdir()
+    (entry,) = (harness.shelf("tree")).iterdir()
     return entry / "tree"
 
 

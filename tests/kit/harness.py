@@ -72,6 +72,10 @@ class Harness:
     def store(self) -> Path:
         return self.base / "store"
 
+    def shelf(self, name: str) -> Path:
+        """One of the store's folders: id, tree, lock, stage or trash."""
+        return self.store / "v1" / name
+
     @property
     def work(self) -> Path:
         """The working directory of what runs."""

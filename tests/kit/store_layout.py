@@ -45,6 +45,11 @@ def make_root(path: Path, kind: str = "disk") -> Root:
     return Root(str(path), kind, True, "")
 
 
+def shelf(root: Root, name: str) -> Path:
+    """One of a store's folders: id, tree, lock, stage, trash; or what only the disk cache has."""
+    return Path(root.path) / "v1" / name
+
+
 @contextmanager
 def store_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
     """An empty store on tmpfs, where most stores are, and no disk cache. Its parent directory is there for the test."""

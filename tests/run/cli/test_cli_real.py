@@ -64,7 +64,7 @@ def complaint(result: Result) -> str:
 
 
 def trees(whole: Harness) -> list[str]:
-    return sorted(os.listdir(whole.store / "v1" / "tree"))
+    return sorted(os.listdir(whole.shelf("tree")))
 
 
 class Started:
@@ -93,7 +93,7 @@ def test_path_unpacks_once(
     first = whole.run(whole.door, "cache", "path", image)
     appdir = Path(os.fsdecode(first.stdout.removesuffix(b"\n")))
     assert first.stderr == b""
-    assert appdir.parent.parent == whole.store / "v1" / "tree"
+    assert appdir.parent.parent == whole.shelf("tree")
     assert (appdir / "AppRun").exists()
     inode = appdir.stat().st_ino
     assert ask("cache", "path", image) == {"path": str(appdir)}
@@ -178,7 +178,7 @@ setsid sh -c 'echo ready; read nothing <&3' &
 def test_prune_by_size_takes_the_oldest(whole: Harness, ask: Callable[..., Any], app: App, sleeper: App) -> None:
     for image in (app, sleeper):
         whole.run(whole.door, "cache", "path", image.bundle)
-    lease = whole.store / "v1" / "tree" / app.key / "lease"
+    lease = whole.shelf("tree") / app.key / "lease"
     os.utime(lease, (1_000_000_000, 1_000_000_000))
     sizes = {entry["key"]: entry["size"] for entry in ask("cache", "list")["entries"]}
     limit = str(sum(sizes.values()) - 1)
@@ -194,7 +194,7 @@ def test_prune_by_size_takes_the_oldest(whole: Harness, ask: Callable[..., Any],
 def test_prune_by_age_and_without_options(whole: Harness, ask: Callable[..., Any], app: App, sleeper: App) -> None:
     for image in (app, sleeper):
         whole.run(whole.door, "cache", "path", image.bundle)
-    os.utime(whole.store / "v1" / "tree" / app.key / "lease", (time.time() - 7200,) * 2)
+    os.utime(whole.shelf("tree") / app.key / "lease", (time.time() - 7200,) * 2)
     assert ask("cache", "prune", *ALONE)["removed"] == []
     assert ask("cache", "prune", "--older-than", "3h", *ALONE)["removed"] == []
     assert [entry["key"] for entry in ask("cache", "prune", "--older-than", "1h", *ALONE)["removed"]] == [app.key]
@@ -245,7 +245,7 @@ def damage(whole: Harness) -> Iterator[Callable[[str, str], None]]:
     """Change a file of a published tree in place, as only its owner can."""
 
     def damage(key: str, path: str) -> None:
-        file = whole.store / "v1" / "tree" / key / "tree" / path
+        file = whole.shelf("tree") / key / "tree" / path
         mode, times = file.stat().st_mode, (file.stat().st_atime, file.stat().st_mtime)
         file.chmod(0o644)
         content = bytearray(file.read_bytes())

@@ -74,7 +74,7 @@ def packed(appdir: Path, bundle: Path) -> Path:
 
 
 def trees(harness: Harness) -> list[Path]:
-    return sorted(harness.store.glob("v1/tree/*/tree"), key=lambda path: path.stat().st_ctime_ns)
+    return sorted(harness.shelf("tree").glob("*/tree"), key=lambda path: path.stat().st_ctime_ns)
 
 
 def interpreter(raw: bytes) -> bytes:

@@ -57,7 +57,7 @@ def test_mount_keeps_the_tree_until_it_is_killed(harness: Harness, app: App, wor
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.endswith(b"\n") and (Path(os.fsdecode(line[:-1])) / "AppRun").is_file()
-    lease = harness.store / "v1" / "tree" / app.key / "lease"
+    lease = harness.shelf("tree") / app.key / "lease"
     assert subprocess.run(["flock", "-xn", lease, "true"], check=False).returncode == 1
     process.send_signal(signal.SIGINT)
     assert harness.finish(process).status == -signal.SIGINT

@@ -18,7 +18,7 @@ from tmprun.index.rules import CODEC_STORED, DIRECTORY, FILE, HOLE
 @pytest.fixture
 def tree(harness: Harness, app: App) -> Path:
     harness.run(app.bundle)
-    return harness.store / "v1" / "tree" / app.key / "tree"
+    return harness.shelf("tree") / app.key / "tree"
 
 
 def differences(harness: Harness, image: Path, tree: Path) -> list[str]:
@@ -71,7 +71,7 @@ def test_a_hole_with_something_in_it(harness: Harness) -> None:
     frame = Frame(0, len(script), len(script), CODEC_STORED, hashlib.sha256(script).digest())
     image = write(harness.base / "image", craft.bundle(encode(root, [frame]), script))
     harness.run(harness.door, image)
-    tree = next(harness.store.glob("v1/tree/*/tree"))
+    tree = next(harness.shelf("tree").glob("*/tree"))
     assert differences(harness, image, tree) == []
     content = (tree / "sparse").read_bytes()
     (tree / "sparse").chmod(0o644)

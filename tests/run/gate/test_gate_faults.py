@@ -418,6 +418,32 @@ def test_an_app_that_slept_with_its_filler_is_not_shown_zeros(harness: Harness, 
     assert ENDED + "it takes too long; try again with TMPRUN_FILL=eager" in result.stderr.decode()
 
 
+@pytest.mark.parametrize(("patience", "seconds"), [(8, 8.0), pytest.param(45, 50.0, marks=pytest.mark.soak)])
+def test_an_open_that_was_not_noticed_before_the_helpers_slept(
+    harness: Harness, image: Gated, patience: int, seconds: float
+) -> None:
+    """Nobody has set a timer for that open. The kernel lets it through after 45 s."""
+    ready, go = harness.base / "ready", harness.base / "go"
+    words = [
+        harness.door,
+        image.image,
+        "open=usr/lib/lib1.so.1",
+        f"touch={ready}",
+        f"wait={go}",
+        "open=usr/share/large",
+    ]
+    settings = {key: text for key, text in truth(image, "demand").items() if text}
+    pretend = settings | {"NAME": "lease-break-time", "VALUE": str(patience)}
+    process = harness.start(*unshare("-m"), "sh", "-c", PRETEND, "sh", *words, env=pretend)
+    wait_until(ready.exists)
+    with stopped(harness.store):
+        go.touch()
+        time.sleep(seconds)
+        assert process.poll() is not None, "it would go on when all wake"
+    result = harness.finish(process)
+    assert (result.status, result.stdout) == (-signal.SIGKILL, b"right 1\n"), str(result)
+
+
 def test_a_process_limit_that_leaves_no_room_for_a_guard(harness: Harness, image: Gated) -> None:
     """Without a second process the app must not run on files that are not full."""
     log = harness.base / "strace"

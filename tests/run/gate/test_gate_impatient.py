@@ -43,7 +43,7 @@ def test_in_the_background_everything_is_filled_at_once(harness: Harness, gated_
     go = harness.base / "go"
     process = harness.start(gated_app.image, *HASTY, f"wait={go}", env=truth(gated_app, "background"))
     wait_until(
-        lambda: (tree_of(harness).parent / "watch").exists() if any(harness.store.glob("v1/tree/*")) else False, 1
+        lambda: (tree_of(harness).parent / "watch").exists() if any(harness.shelf("tree").glob("*")) else False, 1
     )
     go.touch()
     assert b"wrong" not in harness.finish(process).stdout

@@ -116,7 +116,7 @@ def test_the_background_begins_at_once(whole: Harness, image: Gated) -> None:
     """Decoding is what the app waits for, and one core has nothing else to do."""
     began = time.monotonic()
     process = whole.start(whole.door, image.image, "sleep=3", env=truth(image, "background"))
-    wait_until(lambda: (whole.store / "v1" / "tree").is_dir() and any((whole.store / "v1" / "tree").iterdir()))
+    wait_until(lambda: (whole.shelf("tree")).is_dir() and any((whole.shelf("tree")).iterdir()))
     wait_until(lambda: is_complete(whole))
     assert time.monotonic() - began < 3
     whole.finish(process)

@@ -25,7 +25,7 @@ def start(harness: Harness, image: Gated, *orders: str, mode: str = "demand", **
     go.unlink(missing_ok=True)
     words = [image.image, *orders, f"wait={go}"]
     process = harness.start(*words, env=truth(image, mode) | settings)
-    wait_until(lambda: any(harness.store.glob("v1/tree/*/index")))
+    wait_until(lambda: any(harness.shelf("tree").glob("*/index")))
     table = (tree_of(harness).parent / "index").read_bytes()
     go.touch()
     assert harness.finish(process).status == 0
@@ -73,7 +73,7 @@ def test_a_trace_of_a_foreign_image(harness: Harness, gated_foreign: Gated, door
         env=truth(gated_foreign, "demand"),
     )
     only(harness.store, "filler")
-    wait_until(lambda: any(harness.store.glob("v1/tree/*/index")))
+    wait_until(lambda: any(harness.shelf("tree").glob("*/index")))
     table = (tree_of(harness).parent / "index").read_bytes()
     go.touch()
     assert harness.finish(process).stdout == b"right 1\n" * len(OPENED)

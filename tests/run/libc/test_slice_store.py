@@ -92,12 +92,12 @@ def libraries(result: Result) -> list[str]:
 
 def trees(harness: Harness) -> dict[str, Path]:
     """The entries by what they were made of."""
-    return {Path((entry / "source").read_text()).name: entry for entry in (harness.store / "v1" / "tree").iterdir()}
+    return {Path((entry / "source").read_text()).name: entry for entry in (harness.shelf("tree")).iterdir()}
 
 
 def in_slice(harness: Harness, result: Result) -> bool:
     """Whether all libraries were the slice's; none were, else."""
-    store = str(harness.store / "v1" / "tree")
+    store = str(harness.shelf("tree"))
     places = {path.startswith(store) for path in libraries(result)[1:]}
     assert len(places) == 1, str(result)
     return places.pop()

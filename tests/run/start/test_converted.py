@@ -81,7 +81,7 @@ def test_no_start_but_the_first_has_python(whole: Harness, probe_tar: Path) -> N
     whole.run(whole.base / "alone", probe_tar)
     whole.clear()
     whole.run(whole.base / "alone", probe_tar)
-    assert len(list((whole.store / "v1" / "tree").iterdir())) == 1
+    assert len(list((whole.shelf("tree")).iterdir())) == 1
 
 
 def test_stdin_is_the_apps(whole: Harness) -> None:

@@ -67,7 +67,7 @@ def test_what_an_appimage_sets(harness: Harness, app: App) -> None:
     for words in ([app.bundle], [harness.door, app.bundle]):
         environ = environ_of(harness.run(*words, "probe:report", env=inherited).report())
         assert environ["APPIMAGE"] == str(app.bundle)
-        assert environ["APPDIR"] == str(harness.store / "v1" / "tree" / app.key / "tree")
+        assert environ["APPDIR"] == str(harness.shelf("tree") / app.key / "tree")
         assert environ["ARGV0"] == str(app.bundle)
         assert environ["OWD"] == str(harness.work)
 

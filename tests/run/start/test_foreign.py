@@ -81,7 +81,7 @@ def test_python_and_the_engine_know_the_same(whole: Harness, foreign: App) -> No
     assert b"unpacked" in whole.run(whole.door, foreign.bundle, env={"TMPRUN_LOG": "debug"}).stderr
     path = whole.run(whole.door, "cache", "path", foreign.bundle).stdout.decode().strip()
     assert path.startswith(str(whole.store))
-    (entry,) = (whole.store / "v1" / "tree").iterdir()
+    (entry,) = (whole.shelf("tree")).iterdir()
     assert entry.name in path
 
 

@@ -216,9 +216,9 @@ def test_symlinks_that_lead_out_are_made_and_never_followed(in_memory: Harness) 
     assert in_memory.run(in_memory.door, path).stdout == b"ran\n"
     in_memory.run(in_memory.door, path, "--appimage-extract")
     in_memory.run(in_memory.door, path, "--appimage-extract")
-    in_memory.run(in_memory.door, "@verify", "--tree", next(in_memory.store.glob("v1/tree/*/tree")), "--", path)
+    in_memory.run(in_memory.door, "@verify", "--tree", next(in_memory.shelf("tree").glob("*/tree")), "--", path)
     # Damaged, and so removed and built again.
-    (next(in_memory.store.glob("v1/tree/*/watch"))).unlink()
+    (next(in_memory.shelf("tree").glob("*/watch"))).unlink()
     assert in_memory.run(in_memory.door, path).stdout == b"ran\n"
     assert [file.name for file in below(sentinel)] == ["file"] and (sentinel / "file").read_bytes() == b"sentinel"
 
@@ -231,7 +231,7 @@ def test_setuid_setgid_and_sticky_are_stripped(in_memory: Harness) -> None:
     path = image(in_memory, craft.bundle(*craft.index_of(tree)))
     in_memory.run(in_memory.door, path)
     in_memory.run(in_memory.door, path, "--appimage-extract")
-    for root in (next(in_memory.store.glob("v1/tree/*/tree")), in_memory.work / "squashfs-root"):
+    for root in (next(in_memory.shelf("tree").glob("*/tree")), in_memory.work / "squashfs-root"):
         assert all(each.lstat().st_mode & 0o7000 == 0 for each in below(root))
 
 
@@ -240,7 +240,7 @@ def test_names_that_only_look_dangerous(in_memory: Harness) -> None:
     tree = {"AppRun": craft.SCRIPT} | {name: craft.File(name.encode("utf-8", "surrogateescape")) for name in names}
     path = image(in_memory, craft.bundle(*craft.index_of(tree)))
     assert in_memory.run(in_memory.door, path).stdout == b"ran\n"
-    root = next(in_memory.store.glob("v1/tree/*/tree"))
+    root = next(in_memory.shelf("tree").glob("*/tree"))
     assert sorted(os.listdir(root)) == sorted(tree)
     assert all((root / name).read_bytes() == os.fsencode(name) for name in names)
 
@@ -258,7 +258,7 @@ def test_the_deepest_tree_is_built_and_removed(in_memory: Harness) -> None:
 
     path = image(in_memory, craft.bundle(*craft.index_of(deep(255))))
     assert in_memory.run(in_memory.door, path).stdout == b"ran\n"
-    (next(in_memory.store.glob("v1/tree/*/watch"))).unlink()
+    (next(in_memory.shelf("tree").glob("*/watch"))).unlink()
     assert in_memory.run(in_memory.door, path, preexec_fn=few_descriptors).stdout == b"ran\n"
     assert [name for name in in_memory.left() if name.startswith(("trash/", "stage/"))] == []
 

@@ -140,6 +140,6 @@ def test_the_same_bundles_use_this_machines_own_libc(
 ) -> None:
     bundle(apps, make)
     harness.run(apps / make.__name__, "--version", status=None)
-    trees = list((harness.store / "v1" / "tree").iterdir())
+    trees = list((harness.shelf("tree")).iterdir())
     assert len(trees) == 1
     assert os.readlink(trees[0] / "tree" / ".tmprun" / "own") == "the-C-library-of-this-machine"

@@ -99,7 +99,7 @@ def test_what_it_adds_stays_and_its_next_start_is_warm(start: Callable[..., Any]
         again = start(f"cat {cache}/module1.pyc; readlink usr/own; echo more >> usr/log; wc -l < usr/log", mode)
         assert not is_cold(again) and SAID not in again.stderr
     assert again.stdout.split() == [b"code", b"AppRun", b"3"]
-    (entry,) = harness.store.glob("v1/tree/*")
+    (entry,) = harness.shelf("tree").glob("*")
     assert sorted(path.name for path in entry.iterdir() if "watch" in path.name) == ["watch"]
 
 
@@ -185,6 +185,6 @@ def test_we_can_always_get_at_it(harness: Harness) -> None:
     }
     table, payload = craft.index_of(tree)
     harness.run(harness.door, write(harness.base / "app", craft.bundle(table, payload)))
-    (top,) = harness.store.glob("v1/tree/*/tree")
+    (top,) = harness.shelf("tree").glob("*/tree")
     modes = [oct((top / path).stat().st_mode & 0o7777)[2:] for path in ("closed", "folder", "folder/file")]
     assert modes == ["433", "773", "622"]

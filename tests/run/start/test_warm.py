@@ -87,7 +87,7 @@ def test_a_file_that_was_just_written_is_not_remembered(harness: Harness, app: A
 
 
 def tree_of(harness: Harness, app: App) -> Path:
-    return harness.store / "v1" / "tree" / app.key / "tree"
+    return harness.shelf("tree") / app.key / "tree"
 
 
 # What is done to a published tree, by a shell whose working directory it is; the entry is above it.
@@ -132,7 +132,7 @@ def test_what_is_not_as_it_was_published_is_built_anew(harness: Harness, app: Ap
 @pytest.mark.parametrize("text", ["", "x" * 64, "../../../../../../etc", "0" * 63, "0" * 65, "/etc/passwd", "0" * 64])
 def test_an_identity_that_leads_astray_is_ignored(harness: Harness, app: App, text: str) -> None:
     harness.run(app.bundle)
-    (identity,) = (harness.store / "v1" / "id").iterdir()
+    (identity,) = (harness.shelf("id")).iterdir()
     identity.unlink()
     if text:
         identity.symlink_to(text)

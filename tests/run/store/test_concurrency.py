@@ -102,7 +102,7 @@ class Builder:
 
     def __init__(self, harness: Harness, app: App) -> None:
         self.harness = harness
-        stage = harness.store / "v1" / "stage"
+        stage = harness.shelf("stage")
         for _ in range(50):
             harness.clear()
             self.process = harness.start(app.bundle, "probe:report", "probe:sum", env={"TMPRUN_FILL": "eager"})
@@ -182,7 +182,7 @@ def test_what_another_apps_builder_left_goes_when_it_is_old(in_memory: Harness, 
     builder = Builder(in_memory, large_app)
     builder.process.kill()
     builder.process.communicate()
-    (stage,) = (in_memory.store / "v1" / "stage").iterdir()
+    (stage,) = (in_memory.shelf("stage")).iterdir()
     assert right(app, in_memory.run(app.bundle, "probe:report", "probe:sum"))
     assert stage.exists()
     time.sleep(11 - (time.time() - stage.stat().st_ctime))
@@ -192,7 +192,7 @@ def test_what_another_apps_builder_left_goes_when_it_is_old(in_memory: Harness, 
 
 
 def remove_tree(harness: Harness, app: App) -> None:
-    os.rename(harness.store / "v1" / "tree" / app.key, harness.base / f"away-{random.random()}")
+    os.rename(harness.shelf("tree") / app.key, harness.base / f"away-{random.random()}")
 
 
 @pytest.mark.parametrize("rounds", [60, pytest.param(2000, marks=pytest.mark.soak)])

@@ -17,6 +17,7 @@ from kit.store_layout import (
     as_user,
     key,
     make_root,
+    shelf,
     user_folder,
     wait_until,
 )
@@ -63,7 +64,7 @@ def test_prune_as_ordinary_user() -> None:
 
 def test_dry_run_touches_nothing(root: Root) -> None:
     add_entry(root, key(1))
-    (Path(root.path) / "v1" / "lock" / key(1)).touch()
+    (shelf(root, "lock") / key(1)).touch()
     before = tree(Path(root.path))
     report = prune([root], EVERYTHING, dry_run=True)
     assert [item for item, _ in report.removed] == store.entries([root])
@@ -141,7 +142,7 @@ def test_mount_in_a_tree_is_not_entered(root: Root) -> None:
     subprocess.run(["mount", "--bind", outside, made / "tree" / "usr" / "bin"], check=True)
     try:
         assert [why for _, why in prune([root], EVERYTHING).kept] == ["in use"]
-        trash = Path(root.path) / "v1" / "trash" / f"{key(1)}.ab"
+        trash = shelf(root, "trash") / f"{key(1)}.ab"
         os.rename(made, trash)
         prune([root], EVERYTHING)
         fd = os.open(trash.parent, os.O_RDONLY)
@@ -163,11 +164,11 @@ from tmprun.store.shelves import (Root)
 print("ready", flush=True)
 prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True))
 """
-    trash = Path(root.path) / "v1" / "trash"
+    trash = shelf(root, "trash")
     moved = 0
     for step in range(40):
         for number in range(5):
-            if not (Path(root.path) / "v1" / "tree" / key(number)).exists():
+            if not (shelf(root, "tree") / key(number)).exists():
                 made = add_entry(root, key(number))
                 for folder in range(200):
                     os.mkdir(made / f"folder{folder}")
@@ -229,7 +230,7 @@ print(removed)
     top = Path(__file__).parents[3]
     commands = [[sys.executable, "-c", STARTER, root.path, least, most]] * 2 + [[sys.executable, "-c", pruner]] * 2
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=top) for command in commands]
-    place = Path(root.path) / "v1" / "tree" / key(1)
+    place = shelf(root, "tree") / key(1)
     while any(process.poll() is None for process in processes):
         with open(f"{root.path}/v1/lock/{key(1)}", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

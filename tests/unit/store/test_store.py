@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from kit.store_layout import add_entry, as_user, key, lease_held, make_root, user_folder
+from kit.store_layout import add_entry, as_user, key, lease_held, make_root, shelf, user_folder
 from kit.surroundings import needs_root
 from kit.trees import below
 
@@ -69,7 +69,7 @@ def test_locked_while_it_is_built_anew(root: Root) -> None:
 
 
 def test_unknown_names_are_not_shown(root: Root, tmp_path: Path) -> None:
-    trees = Path(root.path) / "v1" / "tree"
+    trees = shelf(root, "tree")
     (trees / "README").touch()
     (trees / key(1).upper().replace("0", "A")).mkdir()
     (trees / key(2)).symlink_to(tmp_path)
@@ -135,7 +135,7 @@ def test_locate_takes_the_first_root_that_has_it(tmp_path: Path) -> None:
 
 def test_known_images(tmp_path: Path) -> None:
     root = make_root(tmp_path / "cache")
-    images = Path(root.path) / "v1" / "image"
+    images = shelf(root, "image")
     images.mkdir(mode=0o700)
     (images / f"{key(1)}.index").write_bytes(b"x" * 5000)
     (images / f"{key(2)}.bundle").write_bytes(b"x")
