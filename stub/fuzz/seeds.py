@@ -45,7 +45,7 @@ def record() -> bytes:
     """What the disk cache keeps of an image of one program (stub/slices/record.c)."""
     loader = b"/lib64/ld-linux-x86-64.so.2"
     asked = struct.pack("<256sII", loader, len(loader), 2 << 16)
-    return b"TMPRPRG1" + struct.pack("<IIII", 1, 1, 2 << 16, 0) + asked + struct.pack("<IIQQII", 1, 1, 64, 0, 0, 0)
+    return b"TMPRPRG1" + struct.pack("<IIII32x", 1, 1, 2 << 16, 0) + asked + struct.pack("<IIQQII", 1, 1, 64, 0, 0, 0)
 
 
 def forged() -> bytes:

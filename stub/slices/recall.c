@@ -26,7 +26,7 @@ bool recall_programs(const struct image *image, const struct environment *enviro
 void recall_keep(const struct image *image, const struct environment *environment, const struct programs *programs)
 {
 	CLEANUP(free_pointer) void *bytes = NULL;
-	size_t size = image_is_hashed(image) ? record_write(programs, &bytes) : 0;
+	size_t size = image_is_hashed(image) ? record_write(&image->index, programs, &bytes) : 0;
 	if (size)
 		known_note_keep(&image->index, ENDING, bytes, size, environment);
 }

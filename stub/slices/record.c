@@ -2,6 +2,7 @@
 
 #include "base/system.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,26 @@
 struct record_head {
 	char magic[8];
 	uint32_t asked, programs, wanted, reserved;
+	uint8_t digest[SHA256_SIZE];
 };
-_Static_assert(sizeof(struct record_head) == 24 && sizeof(struct asked) % 8 == 0, "layout");
+_Static_assert(sizeof(struct record_head) == 56 && sizeof(struct asked) % 8 == 0, "layout");
+
+void record_digest(const struct index *index, const void *bytes, size_t size, uint8_t digest[SHA256_SIZE])
+{
+	struct sha256 hash;
+	sha256_begin(&hash);
+	sha256_add(&hash, index->key, sizeof index->key);
+	sha256_add(&hash, bytes, offsetof(struct record_head, digest));
+	sha256_add(&hash, (const char *)bytes + sizeof(struct record_head), size - sizeof(struct record_head));
+	sha256_end(&hash, digest);
+}
+
+static bool is_whole(const struct index *index, const struct record_head *head, const void *bytes, size_t size)
+{
+	uint8_t digest[SHA256_SIZE];
+	record_digest(index, bytes, size, digest);
+	return memcmp(digest, head->digest, sizeof digest) == 0;
+}
 
 static bool is_legal_asked(const struct asked *asked)
 {
@@ -44,7 +63,7 @@ bool record_read(const struct index *index, const void *bytes, size_t size, stru
 	memcpy(&head, bytes, sizeof head);
 	size_t asked = head.asked * sizeof *programs->asked, fixups = head.programs * sizeof *programs->fixups;
 	if (memcmp(head.magic, MAGIC, sizeof head.magic) != 0 || head.asked > ASKED_MAX || head.programs >= index->head->nodes ||
-	    size != sizeof head + asked + fixups)
+	    size != sizeof head + asked + fixups || !is_whole(index, &head, bytes, size))
 		return false;
 	programs->fixups = zeroed(head.programs + (size_t)1, sizeof *programs->fixups);
 	if (!programs->fixups)
@@ -61,9 +80,9 @@ bool record_read(const struct index *index, const void *bytes, size_t size, stru
 	return false;
 }
 
-size_t record_write(const struct programs *programs, void **bytes)
+size_t record_write(const struct index *index, const struct programs *programs, void **bytes)
 {
-	struct record_head head = {"", programs->asked_count, programs->count, programs->wanted, 0};
+	struct record_head head = {"", programs->asked_count, programs->count, programs->wanted, 0, {0}};
 	memcpy(head.magic, MAGIC, sizeof head.magic);
 	size_t asked = head.asked * sizeof *programs->asked, fixups = head.programs * sizeof *programs->fixups;
 	char *at = *bytes = malloc(sizeof head + asked + fixups);
@@ -72,5 +91,7 @@ size_t record_write(const struct programs *programs, void **bytes)
 	at = (char *)memcpy(at, &head, sizeof head) + sizeof head;
 	at = (char *)memcpy(at, programs->asked, asked) + asked;
 	memcpy(at, programs->fixups, fixups);
-	return sizeof head + asked + fixups;
+	size_t size = sizeof head + asked + fixups;
+	record_digest(index, *bytes, size, (uint8_t *)*bytes + offsetof(struct record_head, digest));
+	return size;
 }

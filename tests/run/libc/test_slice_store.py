@@ -242,7 +242,9 @@ def test_what_programs_ask_for_is_remembered(harness: Harness, added: Path, imag
     assert records(harness) == [record] and in_slice(harness, harness.run(*old, harness.door, image))
 
 
-@pytest.mark.parametrize("how", ["empty", "cut", "long", "magic", "number", "node", "order", "loader", "kind", "asked"])
+@pytest.mark.parametrize(
+    "how", ["empty", "cut", "long", "magic", "number", "node", "order", "loader", "kind", "asked", "place"]
+)
 def test_a_damaged_record_is_none(harness: Harness, added: Path, image: Path, old: list[str], how: str) -> None:
     harness.run(harness.door, image)
     (record,) = records(harness)
@@ -259,6 +261,7 @@ def test_a_damaged_record_is_none(harness: Harness, added: Path, image: Path, ol
         "loader": content.replace(b"/ld-linux", b"/ld-linus"),
         "kind": content[:-28] + struct.pack("<I", 2) + content[-24:],
         "asked": content[:-4] + struct.pack("<I", 7),
+        "place": content[:-16] + struct.pack("<Q", struct.unpack("<Q", content[-16:-8])[0] ^ 0x40) + content[-8:],
     }[how]
     assert damaged != content
     record.write_bytes(damaged)
