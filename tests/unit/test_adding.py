@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tmprun.archives import library
 from tmprun.index import rules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,3 +85,13 @@ def test_a_codec_of_the_engine(codec: str) -> None:
 def test_a_codec_of_squashfs() -> None:
     """One table has the numbers of both; nobody else knows squashfs' own."""
     assert naming(r"\{6, CODEC_ZSTD,") == {"stub/squashfs/superblock.c"}
+
+
+@pytest.mark.parametrize("format", sorted(library.FORMATS))
+def test_a_format(format: str) -> None:
+    """Where it is recognised and read; nobody else of those who read archives asks which one it is."""
+    named = {path for path in naming(rf'"{format}"') if path.startswith(("tmprun/archives/", "tmprun/convert/"))}
+    # A type-1 AppImage is an image, too: it has update information, a signature and a runtime.
+    named -= {"tmprun/convert/convert.py"} if format == "iso" else set()
+    assert {"tmprun/archives/kinds.py", "tmprun/archives/library.py"} <= named
+    assert len(named) <= permitted("A format of archives or packages")

@@ -38,7 +38,7 @@ _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno
 _READ = ctypes.CFUNCTYPE(c_ssize_t, c_void_p, c_void_p, POINTER(c_void_p))
 
 _FILTERS = ("gzip", "bzip2", "xz", "lzma", "lzip", "lz4", "zstd", "compress", "rpm")
-_FORMATS = {
+FORMATS = {
     "tar": ("tar",),
     "deb": ("tar",),
     "rpm": ("cpio",),
@@ -114,7 +114,7 @@ class Reader:
         self._entry = self._call("archive_entry_new")
         for name in _FILTERS if form not in _SEEKS else ():
             self._support(f"archive_read_support_filter_{name}")
-        for name in _FORMATS[form]:
+        for name in FORMATS[form]:
             self._support(f"archive_read_support_format_{name}")
         self.warnings: dict[str, None] = {}
         self._callback = _READ(self._read)
