@@ -113,6 +113,11 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("fill=demand: held / opened", "demand-memory", "*held, of what was touched", 1.10),
     Claim("neovim AppImage, cold / its own mount", "gated-foreign", "neovim: *", 1.0, 0.8),
     Claim("LibreOffice AppImage, cold / its mount", "gated-foreign", "libreoffice: *", 1.0, 0.8),
+    # What is no image of ours.
+    Claim("LibreOffice .tar.zst: first ever / tar x, run", "archives", "libreoffice: first start ever, zstd", 1.6, 1.1),
+    Claim("LibreOffice .tar.gz: first ever / tar x, run", "archives", "libreoffice: first start ever, gzip", 1.6, 1.1),
+    Claim("the same, cold / a bundle", "archives", "libreoffice: cold, against a bundle", 1.03),
+    Claim("LibreOffice AppImage converted / squashed", "convert", "libreoffice: time", 0.9, 0.6),
     Claim("files opened before, gated / plain tree", "after-gating", "after gating, *demand", 1.02),
 )
 
