@@ -6,10 +6,10 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tmprun.bundle.write import write_bundle
 from tmprun.desktop.entry import desktop_entry
@@ -25,7 +25,9 @@ from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.pack import pyc
 from tmprun.pack.appdir import AppDir, PackError
 from tmprun.pack.early import Early, new_bundle
-from tmprun.pack.with_libc import OWN, OWN_TARGET, Brought, bringing
+
+if TYPE_CHECKING:
+    from tmprun.pack.with_libc import Brought
 
 # Programs, libraries and Python modules, 100 MB in frames of 1 MiB (in ours, of 512 KiB, all are 2 % larger and packed
 # a sixth faster): stored size, decoding and packing speed of one core.
@@ -119,7 +121,7 @@ def pack(
     with _failures(source, target), ExitStack() as stack:
         arch = arch or _machine(source)
         stub = stub_for(arch)
-        brought = stack.enter_context(bringing(os.fsdecode(source.path), arch)) if with_libc else None
+        brought = stack.enter_context(_bringing(source, arch)) if with_libc else None
         if brought:
             source = _staged(source, brought)
         if update_information:
@@ -150,6 +152,13 @@ def _hot(source: AppDir, paths: Sequence[bytes]) -> list[Node]:
     return [nodes[path] for path in paths if path in nodes]
 
 
+def _bringing(source: AppDir, arch: str) -> AbstractContextManager[Brought]:
+    """Loaded for this alone: it takes pyelftools, and an archive's first start waits for what is loaded."""
+    from tmprun.pack.with_libc import bringing
+
+    return bringing(os.fsdecode(source.path), arch)
+
+
 def _staged(source: AppDir, brought: Brought) -> AppDir:
     """The copy of the AppDir in which there is what was brought; with what was said about the original."""
     staged = AppDir(brought.path, source.epoch)
@@ -162,6 +171,8 @@ def _plan(source: AppDir, brought: Brought | None) -> Plan:
     """What machines that lack an interpreter can do about it; adds to the notes about programs where nothing can."""
     own = None
     if brought:
+        from tmprun.pack.with_libc import OWN, OWN_TARGET
+
         nodes = {path: node for node, path in source.paths.items()}
         loader, link = nodes[os.fsencode(brought.loader)], nodes[os.fsencode(OWN)]
         major, minor = brought.need

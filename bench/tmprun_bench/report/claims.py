@@ -102,6 +102,13 @@ CLAIMS: tuple[Claim, ...] = (
     *_first("LibreOffice converts", "libreoffice to the end, *: first start*", 1.0),
     Claim("LibreOffice bundle: all / machine's limit", "bundle-limit", "libreoffice: extraction", 1.5),
     Claim("300 MB bundle: all / machine's limit", "bundle-limit", "large: extraction", 1.5),
+    # Start before it is hashed.
+    Claim("first start ever / index known", "first-ever", "*: against its index known", 1.15, 1.03),
+    Claim("neovim AppImage, first ever / its mount", "first-ever", "neovim: against its own mount", 0.8, 0.5),
+    Claim("LibreOffice AppImage, first ever / its mount", "first-ever", "libreoffice: against its own *", 0.9, 0.75),
+    Claim("static exit 0, first ever, above exec", "first-ever", "exit0: above *", 0.005, 0.002, unit="s"),
+    Claim("2 GB, ten files read, first ever", "first-ever", "scaled-2000: until *", 0.025, 0.012, unit="s"),
+    Claim("LibreOffice xz, 1 MiB, first ever / its mount", "xz-start", "first start ever, * FUSE*", 0.14, 0.10),
     # Start before it is unpacked.
     Claim("LibreOffice bundle, cold / mount", "gated-libreoffice", "against a mount", 0.75, 0.62),
     Claim("LibreOffice bundle, cold / tree on tmpfs", "gated-libreoffice", "against the tree on tmpfs", 1.15, 1.05),
@@ -113,6 +120,11 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("fill=demand: held / opened", "demand-memory", "*held, of what was touched", 1.10),
     Claim("neovim AppImage, cold / its own mount", "gated-foreign", "neovim: *", 1.0, 0.8),
     Claim("LibreOffice AppImage, cold / its mount", "gated-foreign", "libreoffice: *", 1.0, 0.8),
+    # What is no image of ours.
+    Claim("LibreOffice .tar.zst: first ever / tar x, run", "archives", "libreoffice: first start ever, zstd", 1.6, 1.1),
+    Claim("LibreOffice .tar.gz: first ever / tar x, run", "archives", "libreoffice: first start ever, gzip", 1.6, 1.1),
+    Claim("the same, cold / a bundle", "archives", "libreoffice: cold, against a bundle", 1.03),
+    Claim("LibreOffice AppImage converted / squashed", "convert", "libreoffice: time", 0.9, 0.6),
     Claim("files opened before, gated / plain tree", "after-gating", "after gating, *demand", 1.02),
 )
 
