@@ -240,7 +240,8 @@ def shipped() -> Path:
         shutil.copytree(carried, made, dirs_exist_ok=True)
         return made
     command = [sys.executable, "-m", "tmprun.cli.shipped", str(made)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    # Where pip builds, what it has installed for the build lies on our path, and not where our interpreter looks.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), *sys.path)))}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )

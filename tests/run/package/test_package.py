@@ -303,3 +303,17 @@ def test_an_editable_installation(tmp_path: Path) -> None:
     name = run(sys.executable, "-c", build, tmp_path).stdout.strip().splitlines()[-1]
     run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", tmp_path / name)
     check(python.parent, ROOT / "tmprun" / "engine" / MACHINE / "tmprun")
+
+
+def test_a_build_whose_packages_are_on_its_path_alone(tmp_path: Path) -> None:
+    """As `pip install .` has it: the interpreter knows none of what the build asked for."""
+    python, packages = venv(tmp_path / "venv"), tmp_path / "packages"
+    build = "from hatchling.build import *; print(*get_requires_for_build_wheel(), sep='\\n')"
+    wanted = run(sys.executable, "-c", build).stdout.splitlines()
+    assert any(each.startswith("typer") for each in wanted)
+    for name in ("hatchling", *(Requirement(each).name for each in wanted)):
+        for each in closure(distribution(name)):
+            copy_into(each, packages)
+    build = "import sys; from hatchling.build import *; print(build_wheel(sys.argv[1]))"
+    name = run(python, "-c", build, tmp_path, env=ENVIRONMENT | {"PYTHONPATH": str(packages)}).stdout.splitlines()[-1]
+    assert (tmp_path / name).stat().st_size > 100_000
