@@ -194,6 +194,7 @@ def test_a_hostile_entry_is_made_harmless(tmp_path: Path, home: Path) -> None:
     "entry",
     [b"", b"\0" * 100, b"[Desktop Entry]\n" + b"Name=x\n" * 50_000, b"[Desktop Entry]\nName=\xff\xfe\n", b"[", b"=\n",
      b"[Desktop Entry]\nName=" + b"n" * 500_000, b"[Desktop Entry]\nName=\\\nComment=\\x\\\\\nKeywords=;\n"],
+    ids=["empty", "zeros", "long", "not-utf-8", "bracket", "equals", "long-line", "escapes"],
 )  # fmt: skip
 def test_an_entry_that_is_none(tmp_path: Path, entry: bytes) -> None:
     """The file's name is the app's, then."""
@@ -229,6 +230,7 @@ def test_an_icon_of_an_odd_size_goes_where_it_is_found(tmp_path: Path, home: Pat
         '<!DOCTYPE x [<!ENTITY a "aaaa">]><mime-info>&a;</mime-info>', "<component/>", "<mime-info>", "", "text",
         "<mime-info>" + zlib.compress(b"").hex() * 200_000 + "</mime-info>",
     ],
+    ids=["entity", "another", "open", "empty", "text", "long"],
 )  # fmt: skip
 def test_descriptions_that_are_none(tmp_path: Path, home: Path, xml: str) -> None:
     appdir = menu_appdir(tmp_path)
