@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -204,7 +205,9 @@ def test_a_glibc_app_brings_its_slice(harness: Harness, oci: Callable[..., Any],
     appdir = tmp_path / "App"
     write(appdir / "AppRun", Path("/bin/ls").read_bytes(), 0o755)
     image = as_type_2(appdir, tmp_path / "ls.AppImage")
-    make_slice(tmp_path / "glibc.slice", "libpcre2-8.so.0", "libselinux.so.1")
+    # Which libraries it needs differs from one release to the next.
+    libraries = re.findall(r"(\S+) => /", subprocess.run(["ldd", "/bin/ls"], capture_output=True, text=True).stdout)
+    make_slice(tmp_path / "glibc.slice", *(name for name in libraries if name != "libc.so.6"))
     assert oci(image, "-o", "layout/", "--libc", tmp_path / "glibc.slice").stderr == b""
     config = inspected("oci:layout:latest", harness.work)["config"]
     root = unpacked(harness.work / "layout", tmp_path / "bundle")

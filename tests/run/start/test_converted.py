@@ -142,7 +142,7 @@ def test_two_first_starts_at_once(whole: Harness, app: App, probe_tar: Path) -> 
 def test_an_interrupt_leaves_nothing(whole: Harness, tmp_path: Path, number: int, prunes: bool) -> None:
     """From the terminal, whose whole group gets it. What a killed one leaves goes with the next, or by prune."""
     write(whole.base / "big" / "AppRun", "#!/bin/sh\necho fine\n", 0o755)
-    for index in range(40):
+    for index in range(120):
         write(whole.base / "big" / f"f{index}", os.urandom(1_000_000))
     archive = settled(bsdtar(whole.work / "big.tar.gz", whole.base / "big", "--gzip"))
     process = whole.start(whole.door, archive, start_new_session=True)

@@ -256,7 +256,8 @@ def test_work_needs_a_directory_that_programs_run_from(tmp_path: Path) -> None:
         pass
     assert workspace.file_system(Path("/proc")) == "proc"
     before, room = shutil.disk_usage(tmp_path).free, workspace.room(tmp_path)
-    assert 0 < room <= max(before, shutil.disk_usage(tmp_path).free)
+    # Others write and delete there meanwhile.
+    assert 0 < room <= max(before, shutil.disk_usage(tmp_path).free) + (64 << 20)
 
 
 def test_a_processor_quota_is_a_number_of_processors(tmp_path: Path) -> None:
