@@ -223,14 +223,19 @@ static int find_best(const struct request *request, struct image *image, struct 
 	return 0;
 }
 
+static int read_programs(const struct image *image, struct programs *programs, struct fault *fault)
+{
+	CLEANUP(files_free) struct files files = {.fd = image->fd, .base = image->base, .index = &image->index};
+	image_prepare(image, &files.codec);
+	return programs_find(&files, programs, fault);
+}
+
 /* What they ask for: from the disk cache, or else read, and kept there. */
 static int look_at_programs(const struct request *request, const struct image *image, struct programs *programs, struct fault *fault)
 {
 	if (recall_programs(image, &request->environment, programs))
 		return 0;
-	CLEANUP(files_free) struct files files = {.fd = image->fd, .base = image->base, .index = &image->index};
-	image_prepare(image, &files.codec);
-	if (programs_find(&files, programs, fault) < 0)
+	if (read_programs(image, programs, fault) < 0)
 		return -1;
 	recall_keep(image, &request->environment, programs);
 	return 0;
@@ -357,11 +362,9 @@ struct sliced *slices_recall(const struct image *image, const char *tree, struct
 		return own_make(image, fault);
 	CLEANUP(free_pointer) struct notes *notes = zeroed(1, sizeof *notes);
 	CLEANUP(programs_free) struct programs programs = {0};
-	CLEANUP(files_free) struct files files = {.fd = image->fd, .base = image->base, .index = &image->index};
 	if (!notes || !read_notes(tree, notes))
 		return NULL;
-	image_prepare(image, &files.codec);
-	if (programs_find(&files, &programs, fault) < 0 || !programs.count ||
+	if (read_programs(image, &programs, fault) < 0 || !programs.count ||
 	    !join(loader, sizeof loader, notes->tree, notes->loader, (char *)NULL))
 		return NULL;
 	/* It may have been for its libraries' sake. What else they say of versions changes nothing in the tree. */

@@ -48,6 +48,12 @@ def unpacks_itself(kind: Kind) -> bool:
     return not kind.format and not is_ours(kind)
 
 
+def not_executed(kind: Kind, remedy: str) -> UnsupportedImage:
+    """What whoever only looks says of one that unpacks itself."""
+    what = f"{kind.what}, which only its own program can read, and that would execute it"
+    return UnsupportedImage(what, remedy=remedy)
+
+
 def is_quickly_read(kind: Kind) -> bool:
     """Whether its content comes faster than zstd packs it at a usual level."""
     return kind.format == "tar" and kind.compressor in ("", "zstd", "lz4")

@@ -12,7 +12,7 @@ from tmprun.archives import kinds, reading
 from tmprun.archives.kinds import Kind
 from tmprun.cli.output import complain, say_json, say_raw
 from tmprun.cli.progress import waiting
-from tmprun.errors import TmprunError, UnsupportedImage
+from tmprun.errors import TmprunError
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.start import ask_engine as verbs
@@ -64,8 +64,7 @@ def _of_archive(image: str, directory: str, patterns: list[str], force: bool) ->
         if kinds.is_ours(kind):
             return None
         if kinds.unpacks_itself(kind):
-            what = f"{kind.what}, which only its own program can read, and that would execute it"
-            raise UnsupportedImage(what, remedy="convert it: tmprun convert")
+            raise kinds.not_executed(kind, "convert it: tmprun convert")
         return _unpack(opened, kind, directory, patterns, force)
 
 

@@ -39,8 +39,7 @@ def bundle_for(request: Request) -> str:
     with Image(request.path, request.image_fd) as image:
         kind = kinds.kind_of(image.fd, request.path)
         if kinds.unpacks_itself(kind) and request.verb not in EXECUTES:
-            raise UnsupportedImage(f"{kind.what}, which only its own program can read, and that would execute it",
-                                   remedy="run it or convert it once: tmprun convert")  # fmt: skip
+            raise kinds.not_executed(kind, "run it or convert it once: tmprun convert")
         if request.entry and kinds.is_ours(kind) and kind != kinds.SQUASHFS:
             raise UnsupportedImage("starts by its AppRun", remedy="for another program of it: tmprun convert --entry")
         known = _known(image, request)
