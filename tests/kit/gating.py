@@ -204,14 +204,13 @@ def stopped(store: Path) -> Iterator[None]:
 
 def tree_of(harness: Harness) -> Path:
     """The only AppDir in the store."""
-    (entry,) = (harness.shelf("tree")).iterdir()
+    (entry,) = harness.shelf("tree").iterdir()
     return entry / "tree"
 
 
 def is_gone(harness: Harness) -> bool:
     """Whether nothing of ours runs, and no tree is left or on its way out."""
-    shelves = harness.store / "v1"
-    return not helpers(harness.store) and not any(any((shelves / name).iterdir()) for name in ("tree", "trash"))
+    return not helpers(harness.store) and not any(any(harness.shelf(name).iterdir()) for name in ("tree", "trash"))
 
 
 def is_complete(harness: Harness) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from kit.places import shelf
 from tmprun.engine.programs import ENGINE
 
 Word = str | bytes | os.PathLike[str]
@@ -74,7 +75,11 @@ class Harness:
 
     def shelf(self, name: str) -> Path:
         """One of the store's folders: id, tree, lock, stage or trash."""
-        return self.store / "v1" / name
+        return shelf(self.store, name)
+
+    def kept(self, name: str) -> Path:
+        """One of the disk cache's folders: image, known, trace or scratch."""
+        return shelf(self.base / "cache" / "tmprun", name)
 
     @property
     def work(self) -> Path:
@@ -146,9 +151,8 @@ class Harness:
 
     def left(self) -> list[str]:
         """What lies in the store's folders: nothing, when nothing was published and nothing left behind."""
-        version = self.store / "v1"
         return sorted(
-            f"{name}/{entry}" for name in SHELVES if (version / name).is_dir() for entry in os.listdir(version / name)
+            f"{name}/{entry}" for name in SHELVES if self.shelf(name).is_dir() for entry in os.listdir(self.shelf(name))
         )
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from kit.places import VERSION, shelf
 from kit.surroundings import IN_CONTAINER
 from tmprun.store.prune import Limits
 from tmprun.store.shelves import Root
@@ -39,15 +40,10 @@ def key(number: int) -> str:
 def make_root(path: Path, kind: str = "disk") -> Root:
     """An empty store at `path`."""
     path.mkdir(mode=0o700)
-    (path / "v1").mkdir(mode=0o700)
+    (path / VERSION).mkdir(mode=0o700)
     for part in PARTS:
-        (path / "v1" / part).mkdir(mode=0o700)
+        shelf(path, part).mkdir(mode=0o700)
     return Root(str(path), kind, True, "")
-
-
-def shelf(root: Root, name: str) -> Path:
-    """One of a store's folders: id, tree, lock, stage, trash; or what only the disk cache has."""
-    return Path(root.path) / "v1" / name
 
 
 @contextmanager
@@ -79,7 +75,7 @@ def fill_entry(entry: Path, *, content: bytes = b"content\n", source: str = "/op
 
 def add_entry(root: Root, name: str, *, last_use: float | None = None, part: str = "tree", **details: Any) -> Path:
     """A complete entry in the store; returns its path. `last_use` is in seconds since the epoch."""
-    entry = Path(root.path) / "v1" / part / name
+    entry = shelf(root.path, part) / name
     fill_entry(entry, **details)
     if last_use is not None:
         os.utime(entry / "lease", (last_use, last_use))

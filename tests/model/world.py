@@ -137,8 +137,8 @@ class Starter(NamedTuple):
 
 
 class World(NamedTuple):
-    tree: int  # the generation that v1/tree/KEY leads to
-    build: int  # who holds v1/lock/KEY
+    tree: int  # the generation that the published KEY leads to
+    build: int  # who holds KEY's lock
     gens: tuple[Gen, ...]
     starters: tuple[Starter, ...]
     pruner: str = "idle"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.places import shelf
+
 ORDINARY = 54321
 """A user id without a name."""
 PATIENCE_SECONDS = 60
@@ -40,7 +42,7 @@ class Place:
 
     def trees(self) -> dict[Path, int]:
         """The published entries, and which directory each of them is."""
-        return {entry: entry.stat().st_ino for entry in (self.store / "v1/tree").glob("*")}
+        return {entry: entry.stat().st_ino for entry in shelf(self.store, "tree").glob("*")}
 
     def environment(self) -> dict[str, str]:
         """All that a start has in its environment, but for what a program needs."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kit.places import PUBLISHED
 from place import Place, become
 from program import Program
 from screen import NoPicture, Picture, Screen, screen
@@ -18,7 +19,7 @@ from tmprun_bench.errors import WrongAnswer
 TIMEOUT_SECONDS = 300
 OURS = re.compile(rb"^tmprun: .*$", re.MULTILINE)
 NUMBER = re.compile(rb"\[\S*\]|\b(0x)?[0-9a-fA-F]*\d[0-9a-fA-F]*\b")
-TREE = re.compile(rb"/[^\s\"':]*/v1/tree/[0-9a-f]{64}/tree")
+TREE = re.compile(rb"/[^\s\"':]*" + PUBLISHED.encode() + rb"[0-9a-f]{64}/tree")
 
 
 @dataclass

@@ -140,6 +140,11 @@ def test_the_layout_of_a_store_is_known_to_one_module() -> None:
         assert said(rf"^{name}$") - {"cli.cache"} == {"store.layout"}, name
 
 
+def test_the_layout_of_a_store_is_known_to_one_module_of_the_tests() -> None:
+    lines = [(path.name, line) for path in (ROOT / "tests").rglob("*.py") for line in path.read_text().splitlines()]
+    assert [name for name, line in lines if re.search(r"\bv1\b", line) and "git-lfs" not in line] == ["places.py"]
+
+
 def test_the_layout_of_elf_headers_is_known_to_one_module() -> None:
     """Who takes fields out of them knows where they are; only that module, and the one with machines, do."""
     known = {name for name, text in texts(PACKAGE).items() if folder(name) in ("elf", "images", "report", "pack")

@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 from kit.apps import SETTLED, App, packed, script_appdir, write
 from kit.harness import Harness, Result, wait_until
+from kit.places import VERSION
 from kit.surroundings import ALONE
 from kit.trees import below
 from tmprun_bench.measure.installation import lay_out
@@ -207,7 +208,7 @@ def test_clear_forgets_images_and_they_start_again(
         whole.run(whole.door, "cache", "path", image)
     text = whole.run(whole.door, "cache", "clear", *ALONE).stdout.decode()
     assert re.search(r"^removed 6, [0-9.]+ kB, [0-9]+ leftovers$", text, re.MULTILINE)
-    cache = whole.base / "cache" / "tmprun" / "v1"
+    cache = whole.base / "cache" / "tmprun" / VERSION
     assert [os.listdir(cache / part) for part in ("image", "known")] == [[], []]
     assert whole.left() == []
     for image in foreign.values():

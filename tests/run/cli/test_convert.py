@@ -29,7 +29,7 @@ def facts(bundle: Path) -> dict[str, object]:
 
 def convert(harness: Harness, image: Path, *options: str, out: str = "out") -> Path:
     harness.run(harness.door, "convert", image, "-o", out, "--level", "1", *options)
-    assert not list((harness.base / "cache/tmprun/v1/scratch").glob("*"))
+    assert not list(harness.kept("scratch").glob("*"))
     return harness.work / out
 
 

@@ -14,6 +14,7 @@ from kit.apps import SETTLED, write
 from kit.bundle_reader import index_of
 from kit.elf_apps import NAME
 from kit.harness import Harness
+from kit.places import PUBLISHED, shelf
 from kit.surroundings import ALONE
 
 from tmprun.bundle.write import write_bundle
@@ -323,5 +324,5 @@ def test_a_store_at_another_path_gets_a_tree_of_its_own(harness: Harness, appdir
     moved = tmp_path / "moved store"
     harness.store.rename(moved)
     said = harness.run(bundle, env={"TMPRUN_STORE": str(moved)}).stdout.decode().rstrip("\n")
-    assert said.endswith("/tree/AppRun") and f" {moved}/v1/tree/" in said
-    assert len(list(moved.glob("v1/tree/*"))) == 2
+    assert said.endswith("/tree/AppRun") and f" {moved}{PUBLISHED}" in said
+    assert len(list(shelf(moved, "tree").iterdir())) == 2

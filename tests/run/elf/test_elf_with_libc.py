@@ -13,6 +13,7 @@ from kit.apps import SETTLED, write
 from kit.bundle_reader import index_of
 from kit.elf_apps import NAME
 from kit.harness import Harness
+from kit.places import PUBLISHED
 from kit.trees import below
 
 from tmprun.bundle.write import write_bundle
@@ -103,7 +104,7 @@ def test_the_bundles_library_is_used_alone(harness: Harness, appdir: Path, tmp_p
             level=1, fixups=index.fixups,
         )  # fmt: skip
     loaded = harness.run(tmp_path / "app", env={"LD_LIBRARY_PATH": "/usr/lib/x86_64-linux-gnu"}).stdout.decode().split()
-    assert all("/v1/tree/" in path for path in loaded), loaded
+    assert all(PUBLISHED in path for path in loaded), loaded
     assert {path.rpartition("/.tmprun/libc/")[2] for path in loaded} >= {"libc.so.6", NAME}
 
 

@@ -13,6 +13,7 @@ import pytest
 from kit.apps import App, write
 from kit.foreign_images import head
 from kit.harness import Harness, environ_of
+from kit.places import PUBLISHED
 from kit.trees import below
 
 from tmprun.bundle.footer import read_footer
@@ -142,7 +143,7 @@ def test_extract_and_run_unpacks_where_tmpdir_says(harness: Harness, words: list
         seen = harness.run(*words, how, "probe:report", env=env).report()
     else:
         seen = harness.run(*words, "probe:report", env=env | {how: "1"}).report()
-    assert environ_of(seen)["APPDIR"].startswith(f"{temporary}/tmprun-{os.geteuid()}/v1/tree/")
+    assert environ_of(seen)["APPDIR"].startswith(f"{temporary}/tmprun-{os.geteuid()}{PUBLISHED}")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ AGAIN = b"Resource temporarily unavailable"
 
 
 def traces(harness: Harness) -> list[bytes]:
-    return [path.read_bytes() for path in (harness.base / "cache/tmprun/v1/trace").glob("?" * 64)]
+    return [path.read_bytes() for path in harness.kept("trace").glob("?" * 64)]
 
 
 def is_marked(harness: Harness) -> bool:

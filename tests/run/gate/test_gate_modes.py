@@ -32,7 +32,7 @@ def test_random_readers_get_the_images_bytes(harness: Harness, image: Gated, mod
 def test_background_ends_in_a_published_tree(harness: Harness, image: Gated, door_with_python: Path) -> None:
     go = harness.base / "go"
     process = harness.start(harness.door, image.image, f"wait={go}", "read=1,1,1", env=truth(image, "background"))
-    wait_until(lambda: (harness.shelf("tree")).is_dir() and any((harness.shelf("tree")).iterdir()))
+    wait_until(lambda: harness.shelf("tree").is_dir() and any(harness.shelf("tree").iterdir()))
     wait_until(lambda: is_complete(harness))
     assert unfilled(tree_of(harness)) == frozenset()
     assert b"intact" in harness.run(door_with_python, "cache", "verify", image.image).stdout
@@ -131,7 +131,7 @@ def test_a_tree_being_filled_is_no_damaged_one(harness: Harness, gated_app: Gate
     go = harness.base / "go"
     process = harness.start(gated_app.image, f"wait={go}", "read=1,1,1", env=truth(gated_app, "demand"))
     filler = only(harness.store, "filler")
-    wait_until(lambda: any((harness.shelf("tree")).iterdir()))
+    wait_until(lambda: any(harness.shelf("tree").iterdir()))
     harness.run(harness.door, "run", "--verify", gated_app.image, env=truth(gated_app, "demand"))
     go.touch()
     assert harness.finish(process).stdout == b"right %d\n" % EVERYTHING

@@ -62,7 +62,7 @@ def traced(whole: Harness, image: Gated, mode: str, *words: str | Path) -> Count
     command = [*strace(log, "-ff", "-e", "trace=pread64"), whole.door, image.image, *words]
     result = whole.run(*command, env=truth(image, mode))
     assert b"wrong" not in result.stdout and b"failed" not in result.stdout
-    (known,) = (whole.base / "cache" / "tmprun" / "v1" / "image").iterdir()
+    (known,) = whole.kept("image").iterdir()
     number = {frame.offset: at for at, frame in enumerate(decode(known.read_bytes()).frames)}
     lines = [line for file in whole.base.glob("trace.*") for line in file.read_text("utf-8", "replace").splitlines()]
     reads = [match for line in lines if (match := READ.match(line)) and match["path"] == str(image.image)]
@@ -116,7 +116,7 @@ def test_the_background_begins_at_once(whole: Harness, image: Gated) -> None:
     """Decoding is what the app waits for, and one core has nothing else to do."""
     began = time.monotonic()
     process = whole.start(whole.door, image.image, "sleep=3", env=truth(image, "background"))
-    wait_until(lambda: (whole.shelf("tree")).is_dir() and any((whole.shelf("tree")).iterdir()))
+    wait_until(lambda: whole.shelf("tree").is_dir() and any(whole.shelf("tree").iterdir()))
     wait_until(lambda: is_complete(whole))
     assert time.monotonic() - began < 3
     whole.finish(process)
@@ -125,7 +125,7 @@ def test_the_background_begins_at_once(whole: Harness, image: Gated) -> None:
 @pytest.mark.parametrize("mode", ["background", "demand"])
 def test_a_block_that_is_damaged(whole: Harness, image: Gated, mode: str) -> None:
     """It was damaged when the image was first seen: the sum in the block tells, and only its files' readers end."""
-    (known,) = (whole.base / "cache" / "tmprun" / "v1" / "image").iterdir()
+    (known,) = whole.kept("image").iterdir()
     index = decode(known.read_bytes())
     (large,) = (node for node, path in zip(index.nodes, index.paths(), strict=True) if path == b"usr/large")
     frame = index.frames[large.segments[5][0]]

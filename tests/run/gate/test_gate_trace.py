@@ -35,7 +35,7 @@ def start(harness: Harness, image: Gated, *orders: str, mode: str = "demand", **
 
 def kept(harness: Harness) -> Path:
     """The only trace in the disk cache."""
-    return next((harness.base / "cache" / "tmprun" / "v1" / "trace").iterdir())
+    return next(harness.kept("trace").iterdir())
 
 
 def table_of(image: Gated) -> tuple[str, bytes]:
@@ -50,7 +50,7 @@ def remember(harness: Harness, image: Gated, paths: list[str]) -> Path:
     """Leave a trace as a start leaves it."""
     key, table = table_of(image)
     numbers = [decode(table).paths().index(path.encode()) for path in paths]
-    trace = write(harness.base / "cache/tmprun/v1/trace" / key, struct.pack(f"<{len(numbers)}I", *numbers), 0o600)
+    trace = write(harness.kept("trace") / key, struct.pack(f"<{len(numbers)}I", *numbers), 0o600)
     for folder in list(trace.parents)[:3]:
         folder.chmod(0o700)
     return trace
@@ -93,7 +93,7 @@ def test_a_trace_may_be_asked_for_by_name(harness: Harness, gated_app: Gated) ->
     table = start(harness, gated_app, *orders, TMPRUN_TRACE="my trace")
     assert trace_paths(harness.work / "my trace", table) == OPENED[:1]
     assert b"env (none)" in harness.history[-1].stdout
-    assert not (harness.base / "cache" / "tmprun" / "v1" / "trace").exists()
+    assert not harness.kept("trace").exists()
 
 
 def filled_first(harness: Harness, image: Gated, count: int) -> list[str]:

@@ -14,6 +14,7 @@ from kit.apps import SETTLED, write
 from kit.elf_forge import program
 from kit.harness import Harness
 from kit.musl_root import in_musl, make_root
+from kit.places import shelf
 from kit.slices import appimage, make_slice, needed_of, place_of
 
 CASES = 500
@@ -72,7 +73,7 @@ def test_each_program_is_changed_as_documented_or_not_at_all(
     assert b"Sanitizer" not in tree.stderr and inside.startswith("/apps/store/"), str(tree)
     done = in_musl(harness, root, apps, *door, "@verify", "--tree", inside, "--", "/apps/lies.AppImage", env=env)
     assert done.stdout == b""
-    loader = next(iter((apps / "store" / "v1" / "tree").glob("*/tree/lib/ld-linux-x86-64.so.2")))
+    loader = next(iter(shelf(apps / "store", "tree").glob("*/tree/lib/ld-linux-x86-64.so.2")))
     path = b"/apps/" + os.fsencode(loader.relative_to(apps)) + b"\0"
     outside = apps / Path(inside).relative_to("/apps")
     changed = [name for name, raw in contents.items() if check(raw, (outside / name).read_bytes(), path)]

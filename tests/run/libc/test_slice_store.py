@@ -92,7 +92,7 @@ def libraries(result: Result) -> list[str]:
 
 def trees(harness: Harness) -> dict[str, Path]:
     """The entries by what they were made of."""
-    return {Path((entry / "source").read_text()).name: entry for entry in (harness.shelf("tree")).iterdir()}
+    return {Path((entry / "source").read_text()).name: entry for entry in harness.shelf("tree").iterdir()}
 
 
 def in_slice(harness: Harness, result: Result) -> bool:
@@ -227,7 +227,7 @@ def reads(harness: Harness, path: Path, *command: Word) -> int:
 
 
 def records(harness: Harness) -> list[Path]:
-    return list((harness.base / "cache" / "tmprun" / "v1" / "image").glob("*.programs"))
+    return list(harness.kept("image").glob("*.programs"))
 
 
 def test_what_programs_ask_for_is_remembered(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
@@ -382,7 +382,7 @@ def test_the_first_start_ever_keeps_what_the_image_is(
     """It is hashed behind the app. What is remembered on disk is the image's own index, for every machine."""
     fill = {"TMPRUN_FILL": "background"}
     assert in_slice(harness, harness.run(*old, harness.door, large_image, env=fill))
-    known = harness.base / "cache" / "tmprun" / "v1" / "image"
+    known = harness.kept("image")
     wait_until(lambda: known.is_dir() and [path for path in known.iterdir() if path.suffix == ".index"] != [])
     index = harness.run(harness.door, "@index", large_image).stdout
     assert [path.read_bytes() for path in known.iterdir()] == [index]

@@ -221,7 +221,7 @@ def test_what_hinders_is_said_once(harness: Harness, folder: Path, watch: Start,
 def test_apps_are_unpacked_at_idle(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:
     shutil.copy(apps["bundle"], folder / "app")
     watch(options=("--prefill",))
-    soon(lambda: list((harness.shelf("tree")).glob("*/tree/AppRun")), 20)
+    soon(lambda: list(harness.shelf("tree").glob("*/tree/AppRun")), 20)
 
 
 def test_five_hundred(harness: Harness, folder: Path, watch: Start, apps: dict[str, Path]) -> None:

@@ -21,6 +21,7 @@ from kit.harness import Harness, Result, remove
 from kit.hostile import HONEST, Class
 from kit.measured import measured
 from kit.naive import TERMINAL, harm
+from kit.places import VERSION
 from kit.terminal import on_a_terminal
 from kit.trees import below
 
@@ -55,7 +56,7 @@ def outside(harness: Harness) -> list[tuple[str, bytes]]:
 
 
 def made(harness: Harness) -> Iterator[Path]:
-    for top in (harness.work / "squashfs-root", *harness.store.glob("v1/*/*/tree")):
+    for top in (harness.work / "squashfs-root", *harness.store.glob(f"{VERSION}/*/*/tree")):
         yield from below(top)
 
 

@@ -15,6 +15,7 @@ from kit.archives import KINDS, bsdtar, tree
 from kit.foreign_images import head
 from kit.harness import Harness, environ_of, wait_until
 from kit.own_runtimes import GOOD, unpacks_itself
+from kit.places import VERSION
 from kit.real_images import TYPE_1_BESIDE
 from kit.surroundings import has_landlock, require_root
 
@@ -31,7 +32,7 @@ def settled(path: Path) -> Path:
 
 
 def cache(harness: Harness, *parts: str) -> Path:
-    return harness.base.joinpath("cache", "tmprun", "v1", *parts)
+    return harness.base.joinpath("cache", "tmprun", VERSION, *parts)
 
 
 def bundles(harness: Harness) -> list[str]:
@@ -81,7 +82,7 @@ def test_no_start_but_the_first_has_python(whole: Harness, probe_tar: Path) -> N
     whole.run(whole.base / "alone", probe_tar)
     whole.clear()
     whole.run(whole.base / "alone", probe_tar)
-    assert len(list((whole.shelf("tree")).iterdir())) == 1
+    assert len(list(whole.shelf("tree").iterdir())) == 1
 
 
 def test_stdin_is_the_apps(whole: Harness) -> None:

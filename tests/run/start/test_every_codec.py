@@ -17,6 +17,7 @@ from kit.codec_images import BLOCKS, codec_appdir, codec_image, unsquashed
 from kit.foreign_images import COMPRESSORS, write_image
 from kit.gating import Gated, compile_reader, files_with_content, truth
 from kit.harness import Harness, Result
+from kit.places import VERSION
 from kit.squashfs_forge import BLOCK, Entry, Forge, file_inode
 from kit.trees import snapshot
 from lzallright import LZOCompressor
@@ -76,7 +77,7 @@ def test_nothing_but_an_index_is_kept(whole: Harness, appdir: Path, compressor: 
     """Images are started in place, whatever their codec; what an earlier version made of one is not used."""
     image = codec_image(appdir, whole.base / "app.AppImage", "-comp", compressor)
     whole.run(whole.door, image.image)
-    cache = whole.base / "cache" / "tmprun" / "v1"
+    cache = whole.base / "cache" / "tmprun" / VERSION
     assert [path.suffix for path in (cache / "image").iterdir()] == [".index"]
     (known,) = (cache / "known").iterdir()
     known.unlink()

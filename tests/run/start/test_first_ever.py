@@ -62,10 +62,10 @@ def test_digests_are_made_behind_the_app(harness: Harness, door_with_python: Pat
     wait_until(lambda: is_complete(harness), LINGER)
     first = key_of_tree(harness)
     digest = hashlib.sha256(image.image.read_bytes()).hexdigest()
-    kept = harness.base / "cache/tmprun/v1/image" / f"{digest}.index"
+    kept = harness.kept("image") / f"{digest}.index"
     wait_until(kept.exists)
     assert kept.read_bytes() == harness.run(harness.door, "@index", image.image).stdout
-    assert [os.readlink(link) for link in (harness.base / "cache/tmprun/v1/known").iterdir()] == [f"{digest}.index"]
+    assert [os.readlink(link) for link in harness.kept("known").iterdir()] == [f"{digest}.index"]
     # The entry's own index is that one now, so that whoever looks for the image's tree finds it.
     assert (tree_of(harness).parent / "index").read_bytes() == kept.read_bytes()
     (found,) = json.loads(harness.run(door_with_python, "cache", "verify", "--json", image.image).stdout)
@@ -180,7 +180,7 @@ def test_two_files_with_the_same_tables_have_two_trees(harness: Harness, image: 
     """Before they are hashed nothing but the file itself tells them apart."""
     other = copy_of(image, image.image.with_name("other"))
     apps = [Waiting(harness, each, "open=usr/hard") for each in (image, other)]
-    assert len(list((harness.store / "v1/tree").iterdir())) == 2
+    assert len(list(harness.shelf("tree").iterdir())) == 2
     assert [app.result().stdout for app in apps] == [b"right 1\n"] * 2
 
 

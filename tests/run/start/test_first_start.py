@@ -15,6 +15,7 @@ from kit.apps import SETTLED
 from kit.engine_index import engine_says
 from kit.foreign_images import head, mksquashfs, sample_tree, write_image
 from kit.harness import Harness, Result
+from kit.places import VERSION, shelf
 from kit.surroundings import needs_root
 from kit.trees import below
 
@@ -45,7 +46,7 @@ def read_anew(result: Result) -> bool:
 
 
 def cache(harness: Harness) -> Path:
-    return harness.base / "cache" / "tmprun" / "v1"
+    return harness.base / "cache" / "tmprun" / VERSION
 
 
 def kept(harness: Harness) -> list[str]:
@@ -63,11 +64,11 @@ def test_what_is_kept(harness: Harness, image: Path) -> None:
     assert read_anew(build(harness, image))
     table = index_of(harness, image)
     sha256, name = decode(table).image_sha256.hex(), identity(image.stat())
-    assert kept(harness) == [f"tmprun/v1/image/{sha256}.index", f"tmprun/v1/known/{name}"]
+    assert kept(harness) == [f"tmprun/{VERSION}/image/{sha256}.index", f"tmprun/{VERSION}/known/{name}"]
     assert (cache(harness) / "image" / f"{sha256}.index").read_bytes() == table
     assert os.readlink(cache(harness) / "known" / name) == f"{sha256}.index"
     modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in below(cache(harness).parent)}
-    assert {modes[each] for each in ("v1", "image", "known")} == {0o700} and modes[f"{sha256}.index"] == 0o600
+    assert {modes[each] for each in (VERSION, "image", "known")} == {0o700} and modes[f"{sha256}.index"] == 0o600
 
 
 def test_a_fresh_file_is_not_remembered(harness: Harness, image: Path) -> None:
@@ -140,7 +141,7 @@ def test_no_place_for_it(harness: Harness, image: Path, home: str | None) -> Non
 
 def test_a_cache_in_the_home_directory(harness: Harness, image: Path) -> None:
     build(harness, image, XDG_CACHE_HOME=None)
-    assert len(list((harness.base / "home" / ".cache" / "tmprun" / "v1" / "known").iterdir())) == 1
+    assert len(list(shelf(harness.base / "home" / ".cache" / "tmprun", "known").iterdir())) == 1
 
 
 @pytest.mark.parametrize("planted", ["open", "symlink", "file", "fifo", "inner symlink"])
@@ -154,8 +155,8 @@ def test_a_planted_cache_is_not_used(harness: Harness, image: Path, planted: str
         "file": lambda: ours.write_text("x"),
         "fifo": lambda: os.mkfifo(ours),
         "inner symlink": lambda: (
-            (ours / "v1").mkdir(parents=True, mode=0o700),
-            (ours / "v1/image").symlink_to(outside),
+            (ours / VERSION).mkdir(parents=True, mode=0o700),
+            shelf(ours, "image").symlink_to(outside),
         ),
     }
     plant[planted]()

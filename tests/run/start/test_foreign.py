@@ -11,6 +11,7 @@ import pytest
 from kit.apps import SETTLED, App, write
 from kit.exact import seen_with_exactly
 from kit.harness import Harness, environ_of, remove
+from kit.places import PUBLISHED
 from kit.tracing import READS, Call, calls, strace, until_app
 
 
@@ -61,13 +62,13 @@ def test_a_lost_tree_is_built_of_what_is_known(whole: Harness, foreign: App) -> 
 
 def test_a_copy_is_known_by_its_content(whole: Harness, foreign: App) -> None:
     whole.run(whole.door, foreign.bundle)
-    (index,) = (whole.base / "cache" / "tmprun" / "v1" / "image").iterdir()
+    (index,) = whole.kept("image").iterdir()
     before = index.stat()
     copy = Path(shutil.copy(foreign.bundle, whole.work / "copy"))
     time.sleep(SETTLED)
     whole.clear()
     assert right(foreign, whole, bundle=copy)
-    assert len(list((whole.base / "cache" / "tmprun" / "v1" / "known").iterdir())) == 2
+    assert len(list(whole.kept("known").iterdir())) == 2
     assert (index.stat().st_ino, index.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -81,7 +82,7 @@ def test_python_and_the_engine_know_the_same(whole: Harness, foreign: App) -> No
     assert b"unpacked" in whole.run(whole.door, foreign.bundle, env={"TMPRUN_LOG": "debug"}).stderr
     path = whole.run(whole.door, "cache", "path", foreign.bundle).stdout.decode().strip()
     assert path.startswith(str(whole.store))
-    (entry,) = (whole.shelf("tree")).iterdir()
+    (entry,) = whole.shelf("tree").iterdir()
     assert entry.name in path
 
 
@@ -101,7 +102,7 @@ DAMAGE = {
 def test_damaged_knowledge_is_made_anew(whole: Harness, foreign: App, what: str) -> None:
     whole.run(whole.door, foreign.bundle)
     whole.clear()
-    (index,) = (whole.base / "cache" / "tmprun" / "v1" / "image").iterdir()
+    (index,) = whole.kept("image").iterdir()
     index.chmod(0o600)
     whole.run("sh", "-ec", DAMAGE[what], "sh", index)
     assert right(foreign, whole)
@@ -152,7 +153,7 @@ def test_options_of_run_survive_python(whole: Harness, foreign: App) -> None:
     seen = whole.run(
         whole.door, "run", "--store", chosen, "--fill", "eager", "--verify", foreign.bundle, "probe:report"
     ).report()
-    assert environ_of(seen)["APPDIR"].startswith(f"{chosen}/v1/tree/")
+    assert environ_of(seen)["APPDIR"].startswith(f"{chosen}{PUBLISHED}")
 
 
 def test_a_magic_of_zeros_and_padding_make_no_difference(whole: Harness, foreign: App) -> None:
@@ -170,7 +171,7 @@ def test_changed_frames_are_found_although_the_image_is_known(whole: Harness, fo
     whole.run(whole.door, image)
     whole.clear()
     before = image.stat()
-    (identity,) = (whole.base / "cache" / "tmprun" / "v1" / "known").iterdir()
+    (identity,) = whole.kept("known").iterdir()
     offset = int(whole.run(whole.door, image, "--appimage-offset").stdout)
     with image.open("r+b") as file:
         file.seek(offset + 20_000)

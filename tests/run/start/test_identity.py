@@ -104,7 +104,7 @@ def test_file_that_is_written_meanwhile(
     os.utime(app)
     harness.finish(begun)
     wait_until(lambda: not helpers(harness.store))
-    known = harness.base / "cache" / "tmprun" / "v1" / "known"
+    known = harness.kept("known")
     shelves = [known, harness.shelf("id")]
     # What was opened before is known as what it was then; as it is now, nobody has looked at it.
     assert {link.name for shelf in shelves if shelf.exists() for link in shelf.iterdir()} <= {before}
@@ -150,4 +150,4 @@ def test_times_in_whole_seconds(harness: Harness, door_with_python: Path, tmp_pa
                 assert harness.run(door_with_python, app).stdout == f"{path.name}\n".encode()
         time.sleep(2.5)
         assert harness.run(door_with_python, app).stdout == b"two\n"
-        assert list((harness.shelf("id")).iterdir()), "settled by now"
+        assert list(harness.shelf("id").iterdir()), "settled by now"

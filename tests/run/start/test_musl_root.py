@@ -11,6 +11,7 @@ import pytest
 from kit.elf_apps import git_appdir, go_appdir, locale_appdir, neovim_appdir, node_appdir, python_appdir, with_libc
 from kit.harness import Harness
 from kit.musl_root import USERS, Enter, in_musl, made_once, make_root
+from kit.places import PUBLISHED
 from tmprun_bench.corpora import debian
 
 from tmprun.pack.pack import pack
@@ -130,7 +131,7 @@ def test_script_of_an_interpreter_that_only_the_image_has(apps: Path, enter: Ent
 
 def test_warm_start_takes_the_same_tree(apps: Path, enter: Enter) -> None:
     app = bundle(apps, locale_appdir)
-    said = enter("sh", "-c", f"{app} && {app} && ls /tmp/tmprun-0/v1/tree").stdout.decode().splitlines()
+    said = enter("sh", "-c", f"{app} && {app} && ls /tmp/tmprun-0{PUBLISHED}").stdout.decode().splitlines()
     assert said[0] == said[1] and len(said) == 3
 
 
@@ -140,6 +141,6 @@ def test_the_same_bundles_use_this_machines_own_libc(
 ) -> None:
     bundle(apps, make)
     harness.run(apps / make.__name__, "--version", status=None)
-    trees = list((harness.shelf("tree")).iterdir())
+    trees = list(harness.shelf("tree").iterdir())
     assert len(trees) == 1
     assert os.readlink(trees[0] / "tree" / ".tmprun" / "own") == "the-C-library-of-this-machine"

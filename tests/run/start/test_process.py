@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from kit.apps import App
 from kit.harness import Harness, environ_of, parse_report, wait_until
+from kit.places import PUBLISHED
 
 Start = Callable[..., list[Any]]
 
@@ -85,7 +86,7 @@ def test_descriptors_are_the_callers_and_the_lease(harness: Harness, app: App, s
     *theirs, lease = (fd for fd in sorted(seen) if fd[0] != TIE)
     assert [fd[0] for fd in theirs] == [fd[0] for fd in sorted(expected)]
     assert theirs[3:] == sorted(expected)[3:]  # 0 to 2 are pipes, new ones each time
-    assert lease[0] == LEASE and lease[1].startswith(f"{harness.store}/v1/tree/") and lease[1].endswith("/lease")
+    assert lease[0] == LEASE and lease[1].startswith(f"{harness.store}{PUBLISHED}") and lease[1].endswith("/lease")
     assert lease[2] & os.O_ACCMODE == os.O_RDONLY and lease[3] & fcntl.FD_CLOEXEC == 0
 
 

@@ -132,7 +132,7 @@ def test_what_is_not_as_it_was_published_is_built_anew(harness: Harness, app: Ap
 @pytest.mark.parametrize("text", ["", "x" * 64, "../../../../../../etc", "0" * 63, "0" * 65, "/etc/passwd", "0" * 64])
 def test_an_identity_that_leads_astray_is_ignored(harness: Harness, app: App, text: str) -> None:
     harness.run(app.bundle)
-    (identity,) = (harness.shelf("id")).iterdir()
+    (identity,) = harness.shelf("id").iterdir()
     identity.unlink()
     if text:
         identity.symlink_to(text)
@@ -151,7 +151,7 @@ def test_a_damaged_tree_that_is_in_use_is_left_to_its_user(harness: Harness, app
     seen = harness.run(app.bundle, "probe:report", "probe:sum").report()
     assert app.sums_seen(seen, environ_of(seen)["APPDIR"])
     (trashed,) = [name for name in harness.left() if name.startswith("trash/")]
-    assert (harness.store / "v1" / trashed / "tree" / "AppRun").exists()
+    assert (harness.shelf(trashed) / "tree" / "AppRun").exists()
     go.touch()
     assert harness.finish(process).stdout == b"still here\n"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from kit.apps import App
 from kit.harness import Harness, remove
+from kit.places import appdirs, shelf
 
 STARTS = int(os.environ.get("TMPRUN_ATTACKS", "150"))
 EXCHANGE, HERE = 2, -100
@@ -64,7 +65,7 @@ def attack(harness: Harness, app: App, settings: dict[str, str | None]) -> tuple
 def built_below(harness: Harness, app: App, root: Path, settings: dict[str, str | None]) -> Path:
     """Start once while the place can be trusted; the path of the tree, relative to `root`."""
     harness.run(harness.door, app.bundle, env=settings)
-    (tree,) = root.glob("v1/tree/*/tree")
+    (tree,) = appdirs(root)
     return tree.relative_to(root)
 
 
@@ -74,7 +75,7 @@ def test_symlink_that_another_user_turns(in_memory: Harness, nobody: int, app: A
     store.parent.mkdir(parents=True, mode=0o755)
     settings = {"TMPRUN_STORE": str(home / ".cache" / "tmprun")}
     tree = built_below(in_memory, app, store, {"TMPRUN_STORE": str(store)})
-    shutil.rmtree(store / "v1" / "id")
+    shutil.rmtree(shelf(store, "id"))
     plant(home / "evil" / "tmprun" / tree, nobody)
     for name, target in ((".cache", "real"), (".turn", "evil")):
         (home / name).symlink_to(target)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from kit.apps import App
 from kit.harness import Harness, Result, environ_of, remove, wait_until
+from kit.places import PUBLISHED
 
 DEBUG = {"TMPRUN_LOG": "debug"}
 
@@ -45,16 +46,15 @@ def test_different_apps_at_once(harness: Harness, app: App, large_app: App) -> N
 
 def prune(harness: Harness, app: App) -> bool:
     """What docs/store.md says of pruning, without the look at processes: that would only make it rarer."""
-    version = harness.store / "v1"
-    entry = version / "tree" / app.key
+    entry = harness.shelf("tree") / app.key
     with suppress(FileNotFoundError), ExitStack() as stack:
-        for path in (version / "lock" / app.key, entry / "lease"):
+        for path in (harness.shelf("lock") / app.key, entry / "lease"):
             lock = stack.enter_context(path.open("rb"))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-        away = version / "trash" / f"{app.key}.{os.urandom(8).hex()}"
+        away = harness.shelf("trash") / f"{app.key}.{os.urandom(8).hex()}"
         entry.rename(away)
         remove(away)
         return True
@@ -163,7 +163,7 @@ def test_waiting_for_a_stopped_builder_ends(in_memory: Harness, large_app: App) 
     assert 28 < time.monotonic() - began < 60
     assert all(right(large_app, result) for result in results)
     assert {environ_of(result.report())["APPDIR"] for result in results} == {
-        f"{in_memory.store}/v1/tree/{large_app.key}/tree"
+        f"{in_memory.store}{PUBLISHED}{large_app.key}/tree"
     }
     assert right(large_app, builder.finish())
     assert right(large_app, in_memory.run(large_app.bundle, "probe:report", "probe:sum"))

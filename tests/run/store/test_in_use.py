@@ -11,6 +11,7 @@ import pytest
 from kit.apps import noise, write
 from kit.gating import LINGER, helpers
 from kit.harness import Harness, wait_until
+from kit.places import shelf
 from kit.surroundings import needs_root
 
 from tmprun.pack.pack import pack
@@ -86,4 +87,4 @@ def test_a_helper_keeps_its_tree(in_memory: Harness, kind: str, mode: str) -> No
     wait_until(done.exists)
     assert out.read_bytes() == noise(150_000, 30)
     if mode == "demand":
-        wait_until(lambda: not helpers(here / "store") and not any((here / "store/v1/tree").iterdir()), 2 * LINGER)
+        wait_until(lambda: not helpers(here / "store") and not any(shelf(here / "store", "tree").iterdir()), 2 * LINGER)

@@ -64,7 +64,7 @@ def clean_away(file: Path) -> None:
 
 
 def shelf(harness: Harness, name: str) -> list[str]:
-    return os.listdir(harness.store / "v1" / name)
+    return os.listdir(harness.shelf(name))
 
 
 @pytest.mark.parametrize("mode", ["eager", "background"])
@@ -85,9 +85,7 @@ def test_no_file_is_ever_missing(in_memory: Harness, image: Path, mode: str) -> 
     reader.finish()
     assert tree.stat().st_ino != before and shelf(in_memory, "stage") == []
     # The first app's stays. Of the others, one whose helpers had not quite ended may lie there until the next start.
-    assert before in [
-        os.stat(in_memory.store / "v1/trash" / name / "tree").st_ino for name in shelf(in_memory, "trash")
-    ]
+    assert before in [os.stat(in_memory.shelf("trash") / name / "tree").st_ino for name in shelf(in_memory, "trash")]
     go.touch()
     first.wait(10)
     clean_away(tree / "data" / "07")
@@ -130,7 +128,7 @@ def test_killed_between_exchange_and_trash(in_memory: Harness, image: Path) -> N
     inject = ["strace", "-o", "/dev/null", "-e", "trace=renameat", "-e", "inject=renameat:signal=KILL:when=2"]
     assert in_memory.run(*inject, image, env=eager, status=None).status == -signal.SIGKILL
     (staged,) = shelf(in_memory, "stage")
-    assert (in_memory.store / "v1/stage" / staged / "tree").stat().st_ino == before
+    assert (in_memory.shelf("stage") / staged / "tree").stat().st_ino == before
     assert (tree / "data" / "07").read_bytes() == noise(150_000, 7)
     clean_away(tree / "data" / "07")
     in_memory.run(image, env=eager)

@@ -8,13 +8,14 @@ import pytest
 from kit.apps import noise, script_appdir, write
 from kit.harness import Harness, Result
 from kit.namespaces import INSIDE, confined
+from kit.places import PUBLISHED
 from kit.surroundings import needs_root
 
 from tmprun.pack.pack import pack
 
 pytestmark = needs_root
 
-SCRIPT = 'echo "APPDIR=$APPDIR"; cat "$APPDIR"/data/* | wc -c; "$@"'
+SCRIPT = 'echo "APPDIR=$APPDIR"; cat "$APPDIR"/data/* | wc -c; exec "$@"'
 
 
 def app(harness: Harness, name: str, megabytes: int, *, hole: int = 0) -> str:
@@ -36,10 +37,10 @@ def tmpfs(size: str, place: str = "/tmp") -> str:
 def places(result: Result) -> list[str]:
     """The root that each start used, in order."""
     lines = [line for line in result.stdout.decode().splitlines() if line.startswith("APPDIR=")]
-    return [line.removeprefix("APPDIR=").split("/v1/")[0] for line in lines]
+    return [line.removeprefix("APPDIR=").split(PUBLISHED)[0] for line in lines]
 
 
-LONG_AGO = "find {store}/v1/tree -name lease -exec touch -d '10 days ago' {{}} +; "
+LONG_AGO = f"find {{store}}{PUBLISHED} -name lease -exec touch -d '10 days ago' {{{{}}}} +; "
 
 
 def idle(store: str) -> str:
@@ -74,8 +75,8 @@ def test_an_idle_tree_gives_way(harness: Harness) -> None:
     store = "/tmp/narrow/store"
     script = f"""
     "$1" sleep 30 > /dev/null & app=$!
-    while ! ls -d {store}/v1/tree/*; do sleep 0.1; done > /dev/null 2>&1; sleep 0.5
-    "$2"; {idle(store)} "$3"; ls {store}/v1/tree | wc -l; "$1" true; kill $app
+    while ! ls -d {store}{PUBLISHED}*; do sleep 0.1; done > /dev/null 2>&1; sleep 0.5
+    "$2"; {idle(store)} "$3"; ls {store}{PUBLISHED} | wc -l; "$1" true; kill $app
     """
     env = {"TMPRUN_STORE": store, "TMPRUN_FILL": "eager", "TMPRUN_LOG": "debug"}
     result = confined(harness, tmpfs("60m", "/tmp/narrow"), "sh", "-c", script, "sh", first, second, third, env=env)
@@ -87,7 +88,7 @@ def test_an_idle_tree_gives_way(harness: Harness) -> None:
 def test_nothing_gives_way_in_vain(harness: Harness) -> None:
     small, large = app(harness, "small", 5), app(harness, "large", 40)
     store = "/tmp/narrow/store"
-    script = f'"$1"; {idle(store)} "$2"; echo $?; ls {store}/v1/tree | wc -l'
+    script = f'"$1"; {idle(store)} "$2"; echo $?; ls {store}{PUBLISHED} | wc -l'
     env = {"TMPRUN_STORE": store, "TMPRUN_FILL": "eager"}
     result = confined(harness, tmpfs("30m", "/tmp/narrow"), "sh", "-c", script, "sh", small, large, env=env)
     assert result.stdout.split()[-2:] == [b"127", b"1"] and b"too little space" in result.stderr

@@ -16,6 +16,7 @@ from kit import craft
 from kit.apps import SETTLED, App, noise, packed, script_appdir, write
 from kit.harness import Harness, Result, environ_of
 from kit.namespaces import INSIDE, confined
+from kit.places import PUBLISHED
 
 DEBUG = {"TMPRUN_LOG": "debug"}
 
@@ -30,7 +31,7 @@ def image(harness: Harness, app: App) -> str:
 
 def root_used(result: Result) -> str:
     """The root that the app's tree lies in."""
-    return environ_of(result.report())["APPDIR"].partition("/v1/tree/")[0]
+    return environ_of(result.report())["APPDIR"].partition(PUBLISHED)[0]
 
 
 BY_HAND = "mount -t tmpfs -o mode=0755 none /run; mkdir -m 0700 -p /run/user/0; "
@@ -140,7 +141,7 @@ def test_a_whole_store_planted_by_another_is_not_used(harness: Harness, nobody: 
     """The right names, the right key, a complete entry, a program that is not ours."""
     setup = f"""
     TMPRUN_STORE=$OURS {image} && chmod -R u+w $OURS
-    for program in $OURS/v1/tree/*/tree/AppRun; do printf '#!/bin/sh\\necho evil\\n' > "$program"; done
+    for program in $OURS{PUBLISHED}*/tree/AppRun; do printf '#!/bin/sh\\necho evil\\n' > "$program"; done
     chown -R 1000:1000 $OURS
     """
     env = {"OURS": "/tmp/tmprun-0", "TMPRUN_LOG": "debug"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kit.apps import SETTLED
 from kit.own_runtimes import GOOD, KEEPS_AN_ATTRIBUTE, unpacks_itself
+from kit.places import shelf
 
 from tmprun.archives import kinds
 from tmprun.convert import convert, own_runtime
@@ -20,7 +21,7 @@ from tmprun.images.image import Image
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "tmprun/v1/scratch"
+    return shelf(tmp_path / "cache" / "tmprun", "scratch")
 
 
 def prepare(path: Path) -> list[str]:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.elf_forge import EHDR, LOADER, PHDR, program
+from kit.places import PUBLISHED
 
 from tmprun.elf.interpreter_slot import Slot, Unfit, slot_of
 from tmprun.index.rules import AT_END
 
-LONG = b"/run/user/1000/tmprun/v1/tree/" + b"0" * 64 + b"/tree/.tmprun/libc/ld-linux-x86-64.so.2\0"
+LONG = b"/run/user/1000/tmprun" + PUBLISHED.encode() + b"0" * 64 + b"/tree/.tmprun/libc/ld-linux-x86-64.so.2\0"
 
 
 def look(raw: bytes) -> Slot | None:

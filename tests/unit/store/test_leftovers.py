@@ -7,12 +7,12 @@ import os
 
 import pytest
 from kit.in_use import executable, working_directory
+from kit.places import shelf
 from kit.store_layout import (
     NOTHING,
     add_entry,
     key,
     lease_held,
-    shelf,
 )
 
 from tmprun.store.prune import prune
@@ -26,7 +26,7 @@ def test_trash_goes_unless_in_use(root: Root) -> None:
     own = add_entry(root, f"{key(5)}.0e", part="trash")
     lease = os.open(own / "lease", os.O_RDONLY)
     fcntl.flock(lease, fcntl.LOCK_SH)
-    half = shelf(root, "trash") / f"{key(4)}.0d"
+    half = shelf(root.path, "trash") / f"{key(4)}.0d"
     (half / "tree" / "usr").mkdir(parents=True)
     with lease_held(leased_entry), executable(in_use):
         assert prune([root], NOTHING).leftovers == 2
@@ -37,12 +37,12 @@ def test_trash_goes_unless_in_use(root: Root) -> None:
 
 def test_stage_goes_when_its_builder_is_dead(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     orphan, built, locked, held = (add_entry(root, f"{key(n)}.0{n}", part="stage") for n in (1, 2, 3, 4))
-    link = shelf(root, "stage") / f"{key(5)}.05"
+    link = shelf(root.path, "stage") / f"{key(5)}.05"
     link.symlink_to(key(5))
     everything = (orphan, built, locked, held)
     assert prune([root], NOTHING).leftovers == 0, "a young stage may not have its locks yet"
     monkeypatch.setattr("tmprun.store.leftovers.YOUNG_STAGE", 0)
-    build_lock = os.open(f"{root.path}/v1/lock/{key(3)}", os.O_RDWR | os.O_CREAT, 0o600)
+    build_lock = os.open(shelf(root.path, "lock") / key(3), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(build_lock, fcntl.LOCK_EX)
     with lease_held(built), working_directory(held):
         prune([root], NOTHING)
@@ -55,7 +55,7 @@ def test_stage_goes_when_its_builder_is_dead(root: Root, monkeypatch: pytest.Mon
 
 def test_links_to_nothing_go(root: Root) -> None:
     add_entry(root, key(1))
-    links = shelf(root, "id")
+    links = shelf(root.path, "id")
     (links / "1-2-3-4-5").symlink_to(key(1))
     (links / "1-2-3-4-6").symlink_to(key(2))
     (links / "1-2-3-4-7").symlink_to("../../../outside")
@@ -65,7 +65,7 @@ def test_links_to_nothing_go(root: Root) -> None:
 
 
 def test_drafts_of_killed_writers_go(root: Root) -> None:
-    images = shelf(root, "image")
+    images = shelf(root.path, "image")
     images.mkdir(mode=0o700)
     names = [f"{key(1)}.index.tmp", f"{key(2)}.bundle.tmp"]
     for name in names:
@@ -78,7 +78,7 @@ def test_drafts_of_killed_writers_go(root: Root) -> None:
 
 def test_old_locks_go(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     add_entry(root, key(1))
-    locks = shelf(root, "lock")
+    locks = shelf(root.path, "lock")
     for number in (1, 2, 3):
         (locks / key(number)).touch()
     prune([root], NOTHING)

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from kit.places import VERSION, shelf
 from kit.store_layout import (
     EVERYTHING,
     add_entry,
     as_user,
     key,
     make_root,
-    shelf,
     user_folder,
     wait_until,
 )
@@ -42,7 +42,7 @@ def test_prune_removes_read_only_trees(root: Root) -> None:
     report = prune([root], EVERYTHING)
     assert [why for _, why in report.removed] == ["not in use"] * 3
     assert report.freed > 0
-    assert os.listdir(f"{root.path}/v1/tree") == os.listdir(f"{root.path}/v1/trash") == []
+    assert os.listdir(shelf(root.path, "tree")) == os.listdir(shelf(root.path, "trash")) == []
 
 
 def test_prune_as_ordinary_user() -> None:
@@ -56,7 +56,9 @@ def test_prune_as_ordinary_user() -> None:
         (made / "tree" / "usr" / "closed" / "file").touch()
         (made / "tree" / "usr" / "closed").chmod(0o000)
         report = prune([root], EVERYTHING)
-        return [item.key for item, _ in report.removed if isinstance(item, Entry)], os.listdir(f"{root.path}/v1/trash")
+        return [item.key for item, _ in report.removed if isinstance(item, Entry)], os.listdir(
+            shelf(root.path, "trash")
+        )
 
     with user_folder() as top:
         assert as_user(build_and_prune) == ([key(1)], [])
@@ -64,7 +66,7 @@ def test_prune_as_ordinary_user() -> None:
 
 def test_dry_run_touches_nothing(root: Root) -> None:
     add_entry(root, key(1))
-    (shelf(root, "lock") / key(1)).touch()
+    (shelf(root.path, "lock") / key(1)).touch()
     before = tree(Path(root.path))
     report = prune([root], EVERYTHING, dry_run=True)
     assert [item for item, _ in report.removed] == store.entries([root])
@@ -75,14 +77,14 @@ def test_unknown_things_are_never_touched(root: Root) -> None:
     outside = Path(root.path).parent / "outside"
     outside.mkdir()
     (outside / "precious").write_text("precious")
-    v1 = Path(root.path) / "v1"
+    version = Path(root.path) / VERSION
     for part in ("tree", "trash", "stage", "id", "lock"):
-        (v1 / part / "mine").mkdir()
-        (v1 / part / "mine" / "file").touch()
-        (v1 / part / key(1)[:63]).touch()
+        (version / part / "mine").mkdir()
+        (version / part / "mine" / "file").touch()
+        (version / part / key(1)[:63]).touch()
     for part in ("tree", "trash"):
-        (v1 / part / key(2)).symlink_to(outside)
-        (v1 / part / key(3)).write_text("a file")
+        (version / part / key(2)).symlink_to(outside)
+        (version / part / key(3)).write_text("a file")
     (Path(root.path) / "notes").touch()
     (Path(root.path) / "v2").mkdir()
     before = tree(Path(root.path))
@@ -103,7 +105,7 @@ def test_symlinks_in_a_tree_are_not_followed(root: Root) -> None:
     before = tree(outside)
     assert len(prune([root], EVERYTHING).removed) == 1
     assert tree(outside) == before
-    assert os.listdir(f"{root.path}/v1/trash") == []
+    assert os.listdir(shelf(root.path, "trash")) == []
 
 
 def test_tree_deeper_than_any_limit(root: Root) -> None:
@@ -117,13 +119,13 @@ def test_tree_deeper_than_any_limit(root: Root) -> None:
         fd = below
     os.close(fd)
     assert len(prune([root], EVERYTHING).removed) == 1
-    assert os.listdir(f"{root.path}/v1/trash") == []
+    assert os.listdir(shelf(root.path, "trash")) == []
 
 
 def test_known_images_go_too(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(Path(root.path).parent / "cache"))
     (Path(root.path).parent / "cache").mkdir()
-    cache = Path(make_root(Path(root.path).parent / "cache" / "tmprun").path) / "v1"
+    cache = Path(make_root(Path(root.path).parent / "cache" / "tmprun").path) / VERSION
     for part in ("image", "known"):
         (cache / part).mkdir(mode=0o700)
     (cache / "image" / f"{key(1)}.index").write_bytes(b"x" * 10_000)
@@ -142,7 +144,7 @@ def test_mount_in_a_tree_is_not_entered(root: Root) -> None:
     subprocess.run(["mount", "--bind", outside, made / "tree" / "usr" / "bin"], check=True)
     try:
         assert [why for _, why in prune([root], EVERYTHING).kept] == ["in use"]
-        trash = shelf(root, "trash") / f"{key(1)}.ab"
+        trash = shelf(root.path, "trash") / f"{key(1)}.ab"
         os.rename(made, trash)
         prune([root], EVERYTHING)
         fd = os.open(trash.parent, os.O_RDONLY)
@@ -160,15 +162,15 @@ def test_killed_prune_leaves_nothing_for_ever(root: Root) -> None:
     """Kill prune at many moments: an entry is whole in its place or on its way out, and the next prune ends it."""
     script = f"""
 from tmprun.store.prune import prune, Limits
-from tmprun.store.shelves import (Root)
+from tmprun.store.shelves import Root
 print("ready", flush=True)
 prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True))
 """
-    trash = shelf(root, "trash")
+    trash = shelf(root.path, "trash")
     moved = 0
     for step in range(40):
         for number in range(5):
-            if not (shelf(root, "tree") / key(number)).exists():
+            if not (shelf(root.path, "tree") / key(number)).exists():
                 made = add_entry(root, key(number))
                 for folder in range(200):
                     os.mkdir(made / f"folder{folder}")
@@ -184,17 +186,17 @@ prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True))
             assert found.complete
             assert found.files == 4
     prune([root], EVERYTHING)
-    assert [os.listdir(f"{root.path}/v1/{part}") for part in ("tree", "trash", "stage")] == [[], [], []]
+    assert [os.listdir(shelf(root.path, part)) for part in ("tree", "trash", "stage")] == [[], [], []]
     assert moved, "no prune was killed half-way: the test shows nothing"
 
 
 STARTER = """
 import fcntl, os, random, sys, time
-root, least, most = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+trees, least, most = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
 begun, starts = time.monotonic(), 0
 while time.monotonic() - begun < (least if starts > 5 else most):
     try:
-        entry = f"{root}/v1/tree/" + (os.listdir(f"{root}/v1/tree") or ["none"])[0]
+        entry = f"{trees}/" + (os.listdir(trees) or ["none"])[0]
         fd = os.open(entry, os.O_RDONLY | os.O_DIRECTORY)
         lease = os.open("lease", os.O_RDONLY, dir_fd=fd)
         fcntl.flock(lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -221,18 +223,19 @@ def test_starts_and_prunes_at_once(root: Root) -> None:
     pruner = f"""
 import time
 from tmprun.store.prune import prune, Limits
-from tmprun.store.shelves import (Root)
+from tmprun.store.shelves import Root
 begun, removed = time.monotonic(), 0
 while time.monotonic() - begun < ({least} if removed > 1 else {most}):
     removed += len(prune([Root({root.path!r}, "disk", True, "")], Limits(0, 0, alone=True)).removed)
 print(removed)
 """
     top = Path(__file__).parents[3]
-    commands = [[sys.executable, "-c", STARTER, root.path, least, most]] * 2 + [[sys.executable, "-c", pruner]] * 2
+    trees = str(shelf(root.path, "tree"))
+    commands = [[sys.executable, "-c", STARTER, trees, least, most]] * 2 + [[sys.executable, "-c", pruner]] * 2
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=top) for command in commands]
-    place = shelf(root, "tree") / key(1)
+    place = Path(trees) / key(1)
     while any(process.poll() is None for process in processes):
-        with open(f"{root.path}/v1/lock/{key(1)}", "w") as lock:
+        with open(shelf(root.path, "lock") / key(1), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not place.exists():
                 staged = add_entry(root, f"{key(1)}.0", part="stage")
@@ -255,7 +258,7 @@ def test_each_store_keeps_to_its_share(root: Root) -> None:
     report = prune([root, other], limits)
     assert [item.key for item, _ in report.removed if isinstance(item, Entry)] == [key(0), key(1)]
     assert {why for _, why in report.removed} == {"more than the store's share of its file system"}
-    assert len(os.listdir(f"{other.path}/v1/tree")) == 4
+    assert len(os.listdir(shelf(other.path, "tree"))) == 4
 
 
 def test_the_share_is_the_engines(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:

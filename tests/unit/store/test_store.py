@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from kit.store_layout import add_entry, as_user, key, lease_held, make_root, shelf, user_folder
+from kit.places import VERSION, shelf
+from kit.store_layout import add_entry, as_user, key, lease_held, make_root, user_folder
 from kit.surroundings import needs_root
 from kit.trees import below
 
@@ -63,13 +64,13 @@ def test_locked_while_an_app_runs(root: Root) -> None:
 
 def test_locked_while_it_is_built_anew(root: Root) -> None:
     add_entry(root, key(1))
-    with open(f"{root.path}/v1/lock/{key(1)}", "w") as lock:
+    with open(shelf(root.path, "lock") / key(1), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert store.entries([root])[0].locked
 
 
 def test_unknown_names_are_not_shown(root: Root, tmp_path: Path) -> None:
-    trees = shelf(root, "tree")
+    trees = shelf(root.path, "tree")
     (trees / "README").touch()
     (trees / key(1).upper().replace("0", "A")).mkdir()
     (trees / key(2)).symlink_to(tmp_path)
@@ -109,7 +110,7 @@ def test_store_of_another_user_is_not_read() -> None:
         os.chown(root.path, 1001, 1001)
         assert store.entries([root]) == []
         os.chown(root.path, 1000, 1000)
-        os.chown(f"{root.path}/v1", 1000, 1000)
+        os.chown(f"{root.path}/{VERSION}", 1000, 1000)
         assert as_user(lambda: store.entries([root])) == []  # the folder `tree` still belongs to somebody else
 
 
@@ -126,7 +127,7 @@ def test_locate_takes_the_first_root_that_has_it(tmp_path: Path) -> None:
     first, second, third = (make_root(tmp_path / name) for name in "abc")
     add_entry(second, key(1))
     add_entry(third, key(1))
-    (Path(first.path) / "v1" / "tree" / key(1)).mkdir(mode=0o700)
+    (shelf(first.path, "tree") / key(1)).mkdir(mode=0o700)
     found = store.locate([first, second, third], key(1))
     assert found is not None
     assert found.root == second
@@ -135,7 +136,7 @@ def test_locate_takes_the_first_root_that_has_it(tmp_path: Path) -> None:
 
 def test_known_images(tmp_path: Path) -> None:
     root = make_root(tmp_path / "cache")
-    images = shelf(root, "image")
+    images = shelf(root.path, "image")
     images.mkdir(mode=0o700)
     (images / f"{key(1)}.index").write_bytes(b"x" * 5000)
     (images / f"{key(2)}.bundle").write_bytes(b"x")

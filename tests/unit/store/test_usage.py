@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from kit.in_use import USES, daemon, executable, leased, working_directory
+from kit.places import shelf
 from kit.store_layout import (
     EVERYTHING,
     add_entry,
@@ -86,7 +87,7 @@ def test_use_that_begins_after_the_first_look_is_seen(root: Root, monkeypatch: p
 def test_evict_trusts_no_earlier_look(root: Root) -> None:
     """Whoever comes between plan and deed is seen all the same: by the build lock, the lease, or the processes."""
     built, leased_one, used, idle = (add_entry(root, key(n)) for n in range(4))
-    lock = os.open(f"{root.path}/v1/lock/{key(0)}", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(shelf(root.path, "lock") / key(0), os.O_RDWR | os.O_CREAT, 0o600)
     lease = os.open(leased_one / "lease", os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     fcntl.flock(lease, fcntl.LOCK_SH)  # by this process, which the look at all processes leaves out
@@ -103,7 +104,7 @@ def test_evict_trusts_no_earlier_look(root: Root) -> None:
 
 def test_entry_that_is_being_built_stays(root: Root) -> None:
     made = add_entry(root, key(1))
-    with open(f"{root.path}/v1/lock/{key(1)}", "w") as lock:
+    with open(shelf(root.path, "lock") / key(1), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         prune([root], EVERYTHING)
         assert made.exists()
