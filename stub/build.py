@@ -74,7 +74,7 @@ DOOR_ALONE = {
         "lib/x86/cpu_features", "lib/arm/cpu_features",
     ],
     "lz4": ["lz4"],
-    "pylzma": ["LzmaDec", "Lzma2Dec", "Bra", "Bra86"],
+    "pylzma": ["Bra", "Bra86"],
 }  # fmt: skip
 DOOR_ALONE_FLAGS = ["-w", "-DNDEBUG"]
 # They load words from where they are, aligned or not, on machines that can.
@@ -82,10 +82,11 @@ UNALIGNED = {"Bra", "Bra86"}
 # All else is compiled for size. The one optimisation of -O3's that makes the stub's decoder faster makes it smaller.
 SMALL_LEVELS = {"zstd_decompress_block": ["-O2", "-ftree-partial-pre"], "huf_decompress": ["-O2"]}
 FAST_LEVELS = {"zstd_decompress_block": ["-O3"], "huf_decompress": ["-O3"]}
-_FAST = ("deflate_decompress", "adler32", "crc32", "sha256", "LzmaDec", "Bra", "Bra86", "lz4", "lzo")
+_FAST = ("deflate_decompress", "adler32", "crc32", "sha256", "Bra", "Bra86", "lz4", "lzo")
 # Whoever starts an image with many files for the first time waits for these.
 _READER = ("blocks", "encode", "items", "metadata", "numbers", "order", "strings")
-LEVELS = {name: ["-O2"] for name in (*_FAST, *_READER)}
+# In lzma2 all loops are to be unrolled, and all functions in line.
+LEVELS = {name: ["-O2"] for name in (*_FAST, *_READER)} | {"lzma2": ["-O3"]}
 
 FLAGS = ["-std=gnu11", "-ffunction-sections", "-fdata-sections"]
 # Also when linking: it is then that zig compiles musl.

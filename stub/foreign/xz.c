@@ -1,14 +1,14 @@
 /* The container is read here, since all there is of it lies in memory: a header, blocks, and an index of them that nobody needs who
- * has them all (https://tukaani.org/xz/xz-file-format.txt). What is in a block is 7-Zip's to decode, straight into the buffer that
- * there is: so no dictionary is allocated, however large the block says it is. */
+ * has them all (https://tukaani.org/xz/xz-file-format.txt). What is in a block is decoded straight into the buffer that there is: so no
+ * dictionary is allocated, however large the block says it is. What was done to programs before is 7-Zip's to undo. */
 #include "foreign/xz.h"
 
 #include "base/fault.h"
 #include "base/sha256.h"
 #include "base/system.h"
+#include "foreign/lzma2.h"
 
 #include <Bra.h>
-#include <Lzma2Dec.h>
 #include <libdeflate.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -200,36 +200,6 @@ static bool is_right(struct reader *reader, uint8_t check, const uint8_t *plain,
 	return memcmp(digest, told, sizeof digest) == 0;
 }
 
-static void *allocate(ISzAllocPtr unused, size_t size)
-{
-	(void)unused;
-	return malloc(size);
-}
-
-static void release(ISzAllocPtr unused, void *address)
-{
-	(void)unused;
-	free(address);
-}
-
-static const ISzAlloc memory = {allocate, release};
-
-/* All of LZMA2 up to its end mark, into `plain`, which has room for `room` bytes: so many there are in the end, or -1. */
-static int64_t inflate(CLzma2Dec *lzma, struct reader *reader, uint8_t dictionary, uint8_t *plain, size_t room)
-{
-	ELzmaStatus status;
-	SizeT used = left(reader);
-	/* The tables' size hangs on nothing that the block says. */
-	if (Lzma2Dec_AllocateProbs(lzma, dictionary, &memory) != SZ_OK)
-		return -1;
-	Lzma2Dec_Init(lzma);
-	lzma->decoder.dic = plain;
-	lzma->decoder.dicBufSize = room;
-	SRes result = Lzma2Dec_DecodeToDic(lzma, room, reader->at, &used, LZMA_FINISH_END, &status);
-	reader->at += used;
-	return result == SZ_OK && status == LZMA_STATUS_FINISHED_WITH_MARK ? (int64_t)lzma->decoder.dicPos : -1;
-}
-
 static bool take_padding(struct reader *reader, size_t behind)
 {
 	for (; behind % 4; behind++) {
@@ -241,13 +211,15 @@ static bool take_padding(struct reader *reader, size_t behind)
 }
 
 /* One block; so many bytes it had, or -1. */
-static int64_t take_block(CLzma2Dec *lzma, struct reader *reader, const struct block *block, uint8_t check, uint8_t *plain, size_t room)
+static int64_t take_block(struct lzma2 *lzma, struct reader *reader, const struct block *block, uint8_t check, uint8_t *plain, size_t room)
 {
-	const uint8_t *begin = reader->at;
-	int64_t size = inflate(lzma, reader, block->dictionary, plain, room);
-	int64_t stored = reader->at - begin;
-	if (size < 0 || (block->plain != UNKNOWN && block->plain != size) || (block->stored != UNKNOWN && block->stored != stored) ||
-	    !take_padding(reader, (size_t)stored))
+	size_t stored;
+	int64_t size = lzma2_decode(lzma, block->dictionary, reader->at, left(reader), &stored, plain, room);
+	if (size < 0 || (block->plain != UNKNOWN && block->plain != size) ||
+	    (block->stored != UNKNOWN && (uint64_t)block->stored != stored))
+		return -1;
+	reader->at += stored;
+	if (!take_padding(reader, stored))
 		return -1;
 	unfilter(block, plain, (size_t)size);
 	return is_right(reader, check, plain, (size_t)size) ? size : -1;
@@ -270,11 +242,8 @@ static int decode(void **own, const void *in, size_t in_size, void *out, size_t 
 	struct block block;
 	uint8_t check;
 	int more;
-	if (!*own) {
-		if (!(*own = malloc(sizeof(CLzma2Dec))))
-			return FAILED(fault, "no memory for the decoder");
-		Lzma2Dec_CONSTRUCT((CLzma2Dec *)*own)
-	}
+	if (!*own && !(*own = lzma2_new()))
+		return FAILED(fault, "no memory for the decoder");
 	*got = 0;
 	if (!take_stream(&reader, &check))
 		return BAD_IMAGE(fault, "damaged frame (xz)");
@@ -287,10 +256,4 @@ static int decode(void **own, const void *in, size_t in_size, void *out, size_t 
 	return more == 0 ? 0 : BAD_IMAGE(fault, "damaged frame (xz)");
 }
 
-static void leave(void *own)
-{
-	Lzma2Dec_FreeProbs((CLzma2Dec *)own, &memory);
-	free(own);
-}
-
-const struct decoder xz_decoder = {.decode = decode, .leave = leave};
+const struct decoder xz_decoder = {.decode = decode, .leave = free};

@@ -3,7 +3,8 @@
 fuzz_frames: a bundle's index, its size before it, and the bytes that its frames lie in. fuzz_squashfs: small file
 systems, those of the tests' forge, whose tables are not compressed, and where there is mksquashfs some of its own.
 fuzz_codecs: blocks of each codec that the front door alone decodes, the codec and the room for the plain bytes before
-them. fuzz_slices: programs that ask for a loader.
+them. fuzz_lzma2: chunks of LZMA2, the size of the dictionary and the room before them. fuzz_slices: programs that ask
+for a loader.
 """
 
 import lzma
@@ -104,6 +105,23 @@ def codecs() -> dict[str, bytes]:
     return found
 
 
+def chunks() -> dict[str, bytes]:
+    code = Path(sys.executable).resolve().read_bytes()[4096:10_000]
+    found = {}
+    for number, plain in enumerate(
+        [b"", b"text " * 50, bytes(9000), os.urandom(300), code, code[:500] + os.urandom(90)]
+    ):
+        room = (-(-len(plain) // UNIT)).to_bytes(2, "little")
+        for lc, lp, pb in ((3, 0, 2), (0, 4, 0), (4, 0, 4)):
+            filters = [{"id": lzma.FILTER_LZMA2, "lc": lc, "lp": lp, "pb": pb}]
+            stored = lzma.compress(plain, lzma.FORMAT_RAW, filters=filters)
+            found[f"{number}-{lc}{lp}{pb}"] = b"\x08" + room + stored
+            found[f"{number}-{lc}{lp}{pb}-twice"] = (
+                b"\x08" + (2 * len(plain)).to_bytes(2, "little") + stored[:-1] + stored
+            )
+    return found
+
+
 def linked() -> bytes:
     """A small program of this machine, with required versions in it; none where there is no compiler."""
     if not shutil.which("cc"):
@@ -118,6 +136,7 @@ def linked() -> bytes:
 def main(out: Path) -> None:
     squashfs = {"forged": forged(), "loader": with_loader()}
     seeds = {"frames": {"golden": frames()}, "squashfs": squashfs, "codecs": codecs(),
+             "lzma2": chunks(),
              "slices": {"forged": program(gap=300), "linked": linked(), "record": record()}}  # fmt: skip
     if shutil.which("mksquashfs"):
         seeds["squashfs"] |= {codec: made(codec) for codec in ("gzip", "zstd", "xz", "lz4", "lzo")}
