@@ -61,13 +61,14 @@ static bool is_finished(const char *tree)
 /* The slice's tree, leased: built unless it is there. */
 static int provide_slice(const struct request *app, const char *file, struct image *image, struct entry *entry, struct fault *fault)
 {
-	struct request request = {REQUEST_OPENS,         .environment = app->environment,
-				  .typed = file,         .path = file,
-				  .store = app->store,   .fill = "eager",
-				  .verb = "run",         .force = true,
-				  .verify = app->verify, .foreign = app->foreign,
-				  .same = app->same,     .slice = slices_use,
-				  .mark = slices_mark,   .hold = slices_hold};
+	struct request request = {REQUEST_OPENS,          .environment = app->environment,
+				  .typed = file,          .path = file,
+				  .store = app->store,    .fill = "eager",
+				  .verb = "run",          .force = true,
+				  .verify = app->verify,  .foreign = app->foreign,
+				  .same = app->same,      .slice = slices_use,
+				  .mark = slices_mark,    .hold = slices_hold,
+				  .hashed = slices_hashed};
 	join(request.shown, sizeof request.shown, file, (char *)NULL);
 	if (provide(&request, image, entry, fault) < 0)
 		return -1;
@@ -241,6 +242,11 @@ static int look_at_programs(const struct request *request, const struct image *i
 	return 0;
 }
 
+void slices_hashed(const struct request *request, const struct image *image)
+{
+	recall_keep_now(image, &request->environment);
+}
+
 static int look_for(const struct request *request, struct image *image, const struct places *places, struct fault *fault)
 {
 	CLEANUP(programs_free) struct programs programs = {0};
@@ -355,7 +361,7 @@ bool slices_hold(const struct request *request, const struct image *image, const
 	return !places_changed(&places) || hold(image, &places, tree);
 }
 
-struct sliced *slices_recall(const struct image *image, const char *tree, struct fault *fault)
+struct sliced *slices_recall(const struct request *request, const struct image *image, const char *tree, struct fault *fault)
 {
 	char loader[PATH_MAX];
 	if (own_is_slice(&image->index))
@@ -364,7 +370,7 @@ struct sliced *slices_recall(const struct image *image, const char *tree, struct
 	CLEANUP(programs_free) struct programs programs = {0};
 	if (!notes || !read_notes(tree, notes))
 		return NULL;
-	if (read_programs(image, &programs, fault) < 0 || !programs.count ||
+	if (look_at_programs(request, image, &programs, fault) < 0 || !programs.count ||
 	    !join(loader, sizeof loader, notes->tree, notes->loader, (char *)NULL))
 		return NULL;
 	/* It may have been for its libraries' sake. What else they say of versions changes nothing in the tree. */

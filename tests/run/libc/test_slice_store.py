@@ -383,9 +383,9 @@ def test_the_first_start_ever_keeps_what_the_image_is(
     fill = {"TMPRUN_FILL": "background"}
     assert in_slice(harness, harness.run(*old, harness.door, large_image, env=fill))
     known = harness.kept("image")
-    wait_until(lambda: known.is_dir() and [path for path in known.iterdir() if path.suffix == ".index"] != [])
+    wait_until(lambda: {path.suffix for path in known.glob("*")} == {".index", ".programs"})
     index = harness.run(harness.door, "@index", large_image).stdout
-    assert [path.read_bytes() for path in known.iterdir()] == [index]
+    assert [path.read_bytes() for path in known.glob("*.index")] == [index]
     wait_until(lambda: (trees(harness)["large.AppImage"] / "watch").exists())
     before = trees(harness).keys()
     assert in_slice(harness, harness.run(*old, harness.door, large_image, env=fill))
@@ -394,6 +394,40 @@ def test_the_first_start_ever_keeps_what_the_image_is(
     found = json.loads(harness.run(door_with_python, "cache", "verify", "--json").stdout)
     assert [each["result"] for each in found] == ["intact", "intact"], found
     assert json.loads(harness.run(door_with_python, "info", "--json", large_image).stdout)["cached"]
+
+
+@pytest.mark.parametrize("fill", ["background", "eager"])
+def test_the_first_start_ever_keeps_what_the_programs_ask_for(
+    harness: Harness, added: Path, large_image: Path, old: list[str], fill: str
+) -> None:
+    """It is under the name that the image has once it is hashed, and what a start says that finds the image hashed."""
+    run = [*old, harness.door, large_image]
+    assert in_slice(harness, harness.run(*run, env={"TMPRUN_FILL": fill}))
+    wait_until(lambda: [*harness.kept("image").glob("*.programs")] != [])
+    (record,) = harness.kept("image").glob("*.programs")
+    content = record.read_bytes()
+    record.unlink()
+    harness.run("rm", "-r", harness.store)
+    assert in_slice(harness, harness.run(*run))
+    assert record.read_bytes() == content
+
+
+def reads_of(harness: Harness, image: Path, *command: Word) -> int:
+    trace = harness.work / "trace"
+    harness.run("strace", "-f", "-y", "-e", "trace=pread64", "-o", trace, *command)
+    return trace.read_text().count(f"<{image}>")
+
+
+def test_comparing_a_tree_does_not_look_at_all_programs_again(
+    harness: Harness, added: Path, large_image: Path, old: list[str]
+) -> None:
+    assert in_slice(harness, harness.run(*old, harness.door, large_image, env={"TMPRUN_FILL": "eager"}))
+    verify = [harness.door, "@verify", "--tree", trees(harness)["large.AppImage"] / "tree", "--", large_image]
+    known = reads_of(harness, large_image, *verify)
+    (record,) = harness.kept("image").glob("*.programs")
+    record.unlink()
+    assert known < reads_of(harness, large_image, *verify)
+    assert known == reads_of(harness, large_image, *verify)
 
 
 def test_many_starts_at_once(harness: Harness, added: Path, image: Path, large_image: Path, old: list[str]) -> None:
