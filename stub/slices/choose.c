@@ -43,11 +43,11 @@ static int open_place(const char *place, struct fault *reason)
 	return checked < 0 ? -1 : openat(checked, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* Whether they may be used is for choose_slice to find out, and to say. */
 bool places_have_any(const struct places *places)
 {
 	for (unsigned i = 0; i < places->count; i++) {
-		struct fault reason = {0};
-		CLEANUP(close_fd) int fd = open_place(places->list[i], &reason);
+		CLEANUP(close_fd) int fd = openat(AT_FDCWD, places->list[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct listing listing = {.fd = fd};
 		for (const char *name; fd >= 0 && (name = listing_next(&listing));)
 			if (is_slice_name(name))
@@ -66,7 +66,7 @@ uint64_t places_changed(const struct places *places)
 	uint64_t newest = 0;
 	for (unsigned i = 0; i < places->count; i++) {
 		struct stat stat;
-		CLEANUP(close_fd) int fd = open(places->list[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CLEANUP(close_fd) int fd = openat(AT_FDCWD, places->list[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct listing listing = {.fd = fd};
 		if (fd >= 0 && fstat(fd, &stat) == 0 && nanoseconds(&stat.st_ctim) > newest)
 			newest = nanoseconds(&stat.st_ctim);
@@ -84,10 +84,9 @@ const char *glibc_text(uint32_t version, char out[GLIBC_TEXT])
 	return out;
 }
 
-static bool is_trusted(int fd, struct fault *reason)
+static bool is_trusted(const struct stat *stat, struct fault *reason)
 {
-	struct stat stat;
-	if (fstat(fd, &stat) == 0 && (stat.st_uid == geteuid() || stat.st_uid == 0) && !(stat.st_mode & 022))
+	if ((stat->st_uid == geteuid() || stat->st_uid == 0) && !(stat->st_mode & 022))
 		return true;
 	BAD_IMAGE(reason, "others may write to it");
 	return false;
@@ -112,7 +111,7 @@ static uint32_t look_at(const char *path, const struct wish *wish, struct ready 
 {
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	char here[GLIBC_TEXT], wanted[GLIBC_TEXT];
-	if (image_open(&image, path, reason) < 0 || !is_trusted(image.fd, reason))
+	if (image_open(&image, path, reason) < 0 || !is_trusted(&image.stat, reason))
 		return 0;
 	uint32_t version = wish->roots && ready_find(wish->roots, &image, ready) ? ready->version : version_inside(&image, reason);
 	if (version >= wish->need || !version)

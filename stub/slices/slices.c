@@ -40,7 +40,9 @@ static bool pass_on_lease(struct entry *entry)
 static void use_data(const char *tree)
 {
 	static const char *const places[][2] = {{"GCONV_PATH", "/gconv"}, {"LOCPATH", "/locale"}};
-	for (size_t i = 0; access(GLIBC_LOADER, F_OK) < 0 && i < COUNT(places); i++) {
+	if (access(GLIBC_LOADER, F_OK) == 0)
+		return;
+	for (size_t i = 0; i < COUNT(places); i++) {
 		char path[PATH_MAX + 16];
 		join(path, sizeof path, tree, places[i][1], (char *)NULL);
 		if (access(path, X_OK) == 0)
@@ -280,10 +282,9 @@ struct notes {
 /* 1, or 0 when the tree has no such file, or one that says nothing. */
 static int read_notes(const char *tree, struct notes *notes)
 {
-	char folder[PATH_MAX];
-	join(folder, sizeof folder, tree, "/..", (char *)NULL);
-	CLEANUP(close_fd) int entry = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (entry < 0 || read_text(entry, ENTRY_SLICE, notes->text, sizeof notes->text) < 0)
+	char path[PATH_MAX + 16];
+	join(path, sizeof path, tree, "/../" ENTRY_SLICE, (char *)NULL);
+	if (read_text(AT_FDCWD, path, notes->text, sizeof notes->text) < 0)
 		return 0;
 	char *rest = notes->text;
 	notes->tree = strsep(&rest, "\n");

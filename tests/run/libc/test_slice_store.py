@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -124,6 +125,15 @@ def test_a_warm_start_reads_neither_image(harness: Harness, added: Path, image: 
     harness.run(*old, "strace", "-o", trace, "-y", "-e", "trace=read,pread64,mmap", harness.door, image)
     calls = trace.read_text().splitlines()
     assert calls and not [line for line in calls if f"<{added}>" in line or f"<{image}>" in line]
+
+
+def test_a_cold_start_looks_once_at_each_way(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    """The store's and the disk cache's, which it opens several times, and that to the slices."""
+    harness.run(*old, harness.door, image)
+    harness.run("rm", "-r", trees(harness)["small.AppImage"])
+    trace = harness.work / "trace"
+    assert in_slice(harness, harness.run(*old, "strace", "-o", trace, "-e", "trace=openat", harness.door, image))
+    assert len(re.findall(r'^openat\(AT_FDCWD, "/", .*O_PATH', trace.read_text(), re.MULTILINE)) == 3
 
 
 def test_two_apps_share_one_tree(harness: Harness, added: Path, image: Path, old: list[str], tmp_path: Path) -> None:
