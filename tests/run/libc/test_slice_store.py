@@ -309,6 +309,10 @@ def with_library(tmp_path: Path) -> Callable[[bytes], Path]:
     return with_library
 
 
+def runs_here(harness: Harness, *command: Word) -> str:
+    return str(json.loads(harness.run(*command).stdout)["runs_here"])
+
+
 def test_a_library_that_needs_a_newer_glibc_than_the_machines(
     harness: Harness, added: Path, with_library: Callable[[bytes], Path], tmp_path: Path, door_with_python: Path
 ) -> None:
@@ -316,6 +320,8 @@ def test_a_library_that_needs_a_newer_glibc_than_the_machines(
     between = where_glibc_is(35, tmp_path / "libc.so.6")
     for _ in range(2):
         assert in_slice(harness, harness.run(*between, harness.door, image))
+    said = runs_here(harness, *between, door_with_python, "info", "--json", image)
+    assert said == f"yes, with the C library of {added} (needs glibc 2.36, this machine has 2.35)"
     found = json.loads(harness.run(*between, door_with_python, "cache", "verify", "--json").stdout)
     assert [each["result"] for each in found] == ["intact", "intact"], found
     added.unlink()
@@ -323,14 +329,17 @@ def test_a_library_that_needs_a_newer_glibc_than_the_machines(
 
 
 def test_a_library_that_nothing_satisfies_is_perhaps_not_loaded(
-    harness: Harness, added: Path, with_library: Callable[[bytes], Path], tmp_path: Path, old: list[str]
+    harness: Harness, added: Path, with_library: Callable[[bytes], Path], old: list[str], door_with_python: Path
 ) -> None:
-    """As AppImages bring a newer libstdc++ that they use on newer machines only."""
+    """As AppImages bring a newer libstdc++ that they use on newer machines only. It is named."""
     image = with_library(b"GLIBC_2.99")
     assert not in_slice(harness, harness.run(harness.door, image))
     harness.run("rm", "-r", harness.store)
     done = harness.run(*old, harness.door, image)
     assert in_slice(harness, done) and done.stderr == b""
+    said = runs_here(harness, *old, door_with_python, "info", "--json", image)
+    assert said.startswith(f"yes, with the C library of {added} (")
+    assert said.endswith("; lib/libnew.so.1 in it requires up to glibc 2.99, so what loads that may fail")
 
 
 # Slices that are of no use.
