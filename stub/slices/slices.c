@@ -11,6 +11,7 @@
 #include "slices/programs.h"
 #include "slices/ready.h"
 #include "slices/recall.h"
+#include "start/launch.h"
 #include "start/provide.h"
 #include "store/entry.h"
 #include "store/layout.h"
@@ -46,7 +47,7 @@ static void use_data(const char *tree)
 		char path[PATH_MAX + 16];
 		join(path, sizeof path, tree, places[i][1], (char *)NULL);
 		if (access(path, X_OK) == 0)
-			setenv(places[i][0], path, 0);
+			launch_tell(places[i][0], path);
 	}
 }
 
@@ -293,6 +294,12 @@ static int read_notes(const char *tree, struct notes *notes)
 	return notes->loader && rest;
 }
 
+static bool has_slice(const char *tree)
+{
+	char path[PATH_MAX + 16];
+	return join(path, sizeof path, tree, "/../" ENTRY_SLICE, (char *)NULL) && access(path, F_OK) == 0;
+}
+
 void slices_mark(const struct request *request, char stamps[STAMPS_SIZE])
 {
 	CLEANUP(free_pointer) struct places *places = zeroed(1, sizeof *places);
@@ -357,9 +364,9 @@ bool slices_hold(const struct request *request, const struct image *image, const
 {
 	struct places places;
 	places_list(&places, &request->environment);
-	/* Without such a directory there is no slice, and a tree that has one was found to be none that is wanted: two calls, since each
-	 * warm start comes here. */
-	return !places_changed(&places) || hold(image, &places, tree);
+	/* Where there is no such directory it takes three calls, since each warm start comes here. The tree may have a slice all the same, which lies
+	 * where this start does not look (XDG_DATA_HOME): whatever this one can have is decided anew. */
+	return places_changed(&places) ? hold(image, &places, tree) : !has_slice(tree);
 }
 
 struct sliced *slices_recall(const struct request *request, const struct image *image, const char *tree, struct fault *fault)

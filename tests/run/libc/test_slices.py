@@ -118,6 +118,17 @@ int main(int argc, char **argv)
     return system("echo child; machines-own; readlink /proc/$$/exe; env | grep ^LD_");
 }
 """
+TOLD = r"""
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+    printf("%s\n%s\n", getenv("GCONV_PATH"), getenv("LOCPATH"));
+    fflush(stdout);
+    return argc > 1 ? system(argv[1]) : 0;
+}
+"""
 
 
 def plugin_appdir(into: Path) -> Path:
@@ -333,6 +344,24 @@ def test_without_a_slice_it_is_said_what_to_type(apps: Path, enter: Enter) -> No
     done = enter("/apps/tmprun", "/apps/direct.AppImage", env=nowhere, status=127)
     assert done.stdout == b"" and len(done.stderr.splitlines()) == 1
     assert b"AppRun needs glibc 2." in done.stderr and b"tmprun libc add" in done.stderr
+
+
+def test_a_warm_start_that_looks_elsewhere_for_slices(apps: Path, enter: Enter) -> None:
+    """It is told what a cold start is: without that, nobody would keep the slice's tree while the app runs."""
+    command = f"/apps/tmprun {image(apps, locale_appdir)}"
+    done = enter("sh", "-c", f"{command} && XDG_DATA_HOME=/apps/nowhere {command}; {command}", status=0)
+    assert len(done.stdout.split()) == 2 * 6 and done.stderr.count(b"which this machine lacks") >= 1
+
+
+def test_an_app_that_another_app_starts_is_told_of_its_own_slice(apps: Path, enter: Enter) -> None:
+    """Here of the one in another store. What the user says of character sets stays."""
+    work = apps / "told.work"
+    compile_program(TOLD, work / "AppRun")
+    appimage(work, apps / "told.AppImage")
+    again = "TMPRUN_STORE=/tmp/other /apps/tmprun /apps/told.AppImage; GCONV_PATH=/own /apps/tmprun /apps/told.AppImage"
+    said = enter("/apps/tmprun", "/apps/told.AppImage", again).stdout.decode().splitlines()
+    assert [Path(line).name for line in said] == ["gconv", "locale"] * 2 + ["own", "locale"]
+    assert [line.startswith("/tmp/other/") for line in said] == [False, False, True, True, False, False]
 
 
 def test_a_slice_that_is_too_old(apps: Path, enter: Enter, slice_file: Path) -> None:
