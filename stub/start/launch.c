@@ -18,7 +18,7 @@
 #ifndef TMPRUN_SMALL
 void launch_tell(const char *name, const char *path)
 {
-	const char *told = getenv(name);
+	const char *told = environment_apps(name);
 	setenv(name, path, told && layout_in_tree(told));
 }
 #endif
