@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct footer) == FRAME_HEAD + FOOTER_CONTENT, "layout");
 
 int image_open(struct image *image, const char *path, struct fault *fault)
 {
-	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	*image = IMAGE_CLOSED;
 	if (fd < 0) {
 		int status = errno == ENOENT || errno == ENOTDIR ? EXIT_FAILED : EXIT_CANNOT_EXECUTE;

@@ -349,6 +349,14 @@ static bool lease_slice(const struct notes *notes, struct root *root)
 	return pass_on_lease(&entry);
 }
 
+static bool is_in(const struct places *places, const char *file)
+{
+	for (unsigned i = 0; i < places->count; i++)
+		if (strncmp(file, places->list[i], strlen(places->list[i])) == 0)
+			return true;
+	return false;
+}
+
 /* The same where there may be slices. */
 static bool hold(const struct image *image, const struct places *places, const char *tree)
 {
@@ -357,7 +365,7 @@ static bool hold(const struct image *image, const struct places *places, const c
 	char key[KEY_LENGTH + 1];
 	if (!notes || !root || !layout_split(tree, root->path, key) || is_outdated(image, root, places))
 		return false;
-	return !read_notes(tree, notes) || lease_slice(notes, root);
+	return !read_notes(tree, notes) || (is_in(places, notes->file) && lease_slice(notes, root));
 }
 
 bool slices_hold(const struct request *request, const struct image *image, const char *tree)

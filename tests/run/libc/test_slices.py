@@ -346,11 +346,15 @@ def test_without_a_slice_it_is_said_what_to_type(apps: Path, enter: Enter) -> No
     assert b"AppRun needs glibc 2." in done.stderr and b"tmprun libc add" in done.stderr
 
 
-def test_a_warm_start_that_looks_elsewhere_for_slices(apps: Path, enter: Enter) -> None:
-    """It is told what a cold start is: without that, nobody would keep the slice's tree while the app runs."""
+@pytest.mark.parametrize("system", ["", "mkdir -p /usr/lib/tmprun/libc", "mkdir -p /apps/nowhere/tmprun/libc"])
+def test_a_warm_start_that_looks_elsewhere_for_slices(apps: Path, enter: Enter, system: str) -> None:
+    """It is told what a cold start is, whether or not there are places without slices: otherwise nobody would keep the
+    slice's tree while the app runs."""
     command = f"/apps/tmprun {image(apps, locale_appdir)}"
-    done = enter("sh", "-c", f"{command} && XDG_DATA_HOME=/apps/nowhere {command}; {command}", status=0)
-    assert len(done.stdout.split()) == 2 * 6 and done.stderr.count(b"which this machine lacks") >= 1
+    script = f"{system}\n{command} && XDG_DATA_HOME=/apps/nowhere {command}; rm -rf /usr/lib/tmprun; {command}"
+    done = enter("sh", "-c", script)
+    assert len(done.stdout.split()) == 2 * 6 and done.stderr.count(b"which this machine lacks") == 1, str(done)
+    shutil.rmtree(apps / "nowhere", ignore_errors=True)
 
 
 def test_an_app_that_another_app_starts_is_told_of_its_own_slice(apps: Path, enter: Enter) -> None:
