@@ -10,6 +10,7 @@
 #include "store/chain.h"
 #include "tree/interpreters.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,8 +40,10 @@ static bool is_slice_name(const char *name)
 /* Programs are taken from there: the directory, and each above it, is ours or root's alone. */
 static int open_place(const char *place, struct fault *reason)
 {
-	CLEANUP(close_fd) int checked = access(place, F_OK) < 0 ? -1 : chain_open(place, reason);
-	return checked < 0 ? -1 : openat(checked, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool is_there = access(place, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+	CLEANUP(close_fd) int checked = is_there ? chain_open(place, reason) : -1;
+	int fd = checked < 0 ? -1 : openat(checked, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return checked >= 0 && fd < 0 ? BAD_STORE(reason, reason_text(errno)) : fd;
 }
 
 /* Whether they may be used is for choose_slice to find out, and to say. */

@@ -469,6 +469,13 @@ def test_a_store_whose_path_is_too_long(harness: Harness, added: Path, image: Pa
     assert not in_slice(harness, done) and b"longer than 255 bytes" in done.stderr
 
 
+def test_a_slice_whose_name_has_a_line_break(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    added.rename(added.with_name("line\nbreak.slice"))
+    time.sleep(SETTLED)
+    done = harness.run(*old, harness.door, image)
+    assert not in_slice(harness, done) and b"has a line break" in done.stderr
+
+
 def test_the_slice_may_go_while_an_app_uses_it(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
     app = harness.start(*old, harness.door, image, "wait")
     assert app.stdout

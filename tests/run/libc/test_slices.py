@@ -357,6 +357,17 @@ def test_a_warm_start_that_looks_elsewhere_for_slices(apps: Path, enter: Enter, 
     shutil.rmtree(apps / "nowhere", ignore_errors=True)
 
 
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [("mkdir -p $P && chmod 600 $P", b"permission denied"), ("ln -s libc $P", b"too many symbolic links")],
+    ids=["not to be entered", "a symlink to itself"],
+)
+def test_a_place_that_cannot_be_opened_is_named(apps: Path, enter: Enter, make: str, why: bytes) -> None:
+    command = f"XDG_DATA_HOME=/tmp/data /apps/tmprun {image(apps, locale_appdir)}"
+    script = f"P=/tmp/data/tmprun/libc; mkdir -p ${{P%/*}}; {make}; {command}"
+    assert b"/tmp/data/tmprun/libc: " + why in enter("sh", "-c", script, user=1000, status=None).stderr
+
+
 def test_an_app_that_another_app_starts_is_told_of_its_own_slice(apps: Path, enter: Enter) -> None:
     """Here of the one in another store. What the user says of character sets stays."""
     work = apps / "told.work"
