@@ -46,3 +46,10 @@ const char *environment_path(const struct environment *environment, enum variabl
 	const char *value = environment->values[variable];
 	return value && value[0] == '/' ? value : NULL;
 }
+
+#ifndef TMPRUN_SMALL
+const char *environment_apps(const char *name)
+{
+	return getenv(name);
+}
+#endif

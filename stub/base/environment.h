@@ -36,4 +36,9 @@ const char *environment_text(const struct environment *environment, enum variabl
 /* The same, but NULL also when it is no absolute path: those are to be ignored (XDG Base Directory Specification). */
 const char *environment_path(const struct environment *environment, enum variable variable);
 
+#ifndef TMPRUN_SMALL
+/* One of the app's variables, which is nothing to us: what it is now; or NULL. */
+const char *environment_apps(const char *name);
+#endif
+
 #endif

@@ -156,8 +156,9 @@ static int run_app(struct request *request, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct request request = {REQUEST_OPENS, .foreign = foreign_load, .tell = tell,        .same = same_tree,   .judge = judge_apprun,
-				  .verb = "run", .slice = slices_use,     .mark = slices_mark, .hold = slices_hold, .lasts = start_lasts};
+	struct request request = {REQUEST_OPENS,         .foreign = foreign_load, .tell = tell,        .same = same_tree,
+				  .judge = judge_apprun, .verb = "run",           .slice = slices_use, .mark = slices_mark,
+				  .hold = slices_hold,   .hashed = slices_hashed, .lasts = start_lasts};
 	environment_read(&request.environment);
 	foreign_codecs();
 	if (argc < 2) {

@@ -19,10 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool same_tree(const struct image *image, const char *tree)
+bool same_tree(const struct request *request, const struct image *image, const char *tree)
 {
 	struct fault ignored = {0};
-	return verify_tree(image, tree, true, &ignored) == 0;
+	return verify_tree(request, image, tree, true, &ignored) == 0;
 }
 
 static int verb_build(struct request *request)
@@ -51,7 +51,7 @@ static int verb_verify(struct request *request)
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	int differences = request_load(request, &image, &fault);
 	if (differences == 0)
-		differences = verify_tree(&image, request->directory ? request->directory : ".", false, &fault);
+		differences = verify_tree(request, &image, request->directory ? request->directory : ".", false, &fault);
 	return differences < 0 ? request_report(request, &fault) : differences > 0;
 }
 

@@ -17,6 +17,6 @@ struct verb {
 const struct verb *verb_find(const char *name);
 
 /* Whether the directory `tree` is what the image says: struct request's `same`. */
-bool same_tree(const struct image *image, const char *tree);
+bool same_tree(const struct request *request, const struct image *image, const char *tree);
 
 #endif

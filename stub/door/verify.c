@@ -170,14 +170,14 @@ static void forget_slice(struct sliced **sliced)
 		own_free(*sliced);
 }
 
-int verify_tree(const struct image *image, const char *path, bool silent, struct fault *fault)
+int verify_tree(const struct request *request, const struct image *image, const char *path, bool silent, struct fault *fault)
 {
 	CLEANUP(place_leave) struct place place = NOWHERE;
 	CLEANUP(close_fd) int root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (root < 0)
 		return FAILED(fault, path, ": ", reason_text(errno));
 	struct verify verify = {.tree = {.index = &image->index, .root = root, .sealed = true}, .silent = silent};
-	CLEANUP(forget_slice) struct sliced *recalled = image->sliced ? NULL : slices_recall(image, path, fault);
+	CLEANUP(forget_slice) struct sliced *recalled = image->sliced ? NULL : slices_recall(request, image, path, fault);
 	if (fault->kind != FAULT_NONE)
 		return -1;
 	const struct sliced *sliced = image->sliced ? image->sliced : recalled;

@@ -108,6 +108,7 @@ static void hash_behind(const struct image *image, int entry_fd, const char *tra
 	if (image_is_settled(&hashed, started->shown))
 		known_remember(&hashed, &started->environment);
 	replace_index(entry_fd, &hashed.index);
+	started->hashed(started, &hashed);
 	move_trace(&hashed.index, trace);
 }
 

@@ -18,8 +18,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 #define STRINGS "programs" /* so that nothing is padded */
 enum { MAX_PROGRAM = 1 << 15 };
-/* Of a record; its digest is put right, or nothing behind it would ever be reached. */
-enum { DIGEST = 24, HEAD = 56 };
 
 struct small_index {
 	struct index_head head;
@@ -56,6 +54,7 @@ static void check(const struct index *index, const struct programs *programs)
 	index_free(&derived);
 }
 
+/* Its digest is put right, or nothing behind it would ever be reached. */
 static void read_as_record(const struct index *index, const uint8_t *bytes, size_t size)
 {
 	static const char *const watched[] = {"/a/tree", "/a/file"};
@@ -63,13 +62,13 @@ static void read_as_record(const struct index *index, const uint8_t *bytes, size
 	struct programs programs;
 	struct fault fault = {0};
 	uint32_t first;
-	uint8_t *right = malloc(size + HEAD);
-	if (!right || size < HEAD) {
+	uint8_t *right = malloc(size + RECORD_HEAD);
+	if (!right || size < RECORD_HEAD) {
 		free(right);
 		return;
 	}
 	memcpy(right, bytes, size);
-	record_digest(index, right, size, right + DIGEST);
+	record_digest(index, right, size, right + RECORD_DIGEST);
 	bool read = record_read(index, right, size, &programs);
 	free(right);
 	if (!read)

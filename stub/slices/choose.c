@@ -10,6 +10,7 @@
 #include "store/chain.h"
 #include "tree/interpreters.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,15 +40,17 @@ static bool is_slice_name(const char *name)
 /* Programs are taken from there: the directory, and each above it, is ours or root's alone. */
 static int open_place(const char *place, struct fault *reason)
 {
-	CLEANUP(close_fd) int checked = access(place, F_OK) < 0 ? -1 : chain_open(place, reason);
-	return checked < 0 ? -1 : openat(checked, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool is_there = access(place, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+	CLEANUP(close_fd) int checked = is_there ? chain_open(place, reason) : -1;
+	int fd = checked < 0 ? -1 : openat(checked, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return checked >= 0 && fd < 0 ? BAD_STORE(reason, reason_text(errno)) : fd;
 }
 
+/* Whether they may be used is for choose_slice to find out, and to say. */
 bool places_have_any(const struct places *places)
 {
 	for (unsigned i = 0; i < places->count; i++) {
-		struct fault reason = {0};
-		CLEANUP(close_fd) int fd = open_place(places->list[i], &reason);
+		CLEANUP(close_fd) int fd = openat(AT_FDCWD, places->list[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct listing listing = {.fd = fd};
 		for (const char *name; fd >= 0 && (name = listing_next(&listing));)
 			if (is_slice_name(name))
@@ -66,7 +69,7 @@ uint64_t places_changed(const struct places *places)
 	uint64_t newest = 0;
 	for (unsigned i = 0; i < places->count; i++) {
 		struct stat stat;
-		CLEANUP(close_fd) int fd = open(places->list[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CLEANUP(close_fd) int fd = openat(AT_FDCWD, places->list[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct listing listing = {.fd = fd};
 		if (fd >= 0 && fstat(fd, &stat) == 0 && nanoseconds(&stat.st_ctim) > newest)
 			newest = nanoseconds(&stat.st_ctim);
@@ -84,10 +87,9 @@ const char *glibc_text(uint32_t version, char out[GLIBC_TEXT])
 	return out;
 }
 
-static bool is_trusted(int fd, struct fault *reason)
+static bool is_trusted(const struct stat *stat, struct fault *reason)
 {
-	struct stat stat;
-	if (fstat(fd, &stat) == 0 && (stat.st_uid == geteuid() || stat.st_uid == 0) && !(stat.st_mode & 022))
+	if ((stat->st_uid == geteuid() || stat->st_uid == 0) && !(stat->st_mode & 022))
 		return true;
 	BAD_IMAGE(reason, "others may write to it");
 	return false;
@@ -112,7 +114,7 @@ static uint32_t look_at(const char *path, const struct wish *wish, struct ready 
 {
 	CLEANUP(image_close) struct image image = IMAGE_CLOSED;
 	char here[GLIBC_TEXT], wanted[GLIBC_TEXT];
-	if (image_open(&image, path, reason) < 0 || !is_trusted(image.fd, reason))
+	if (image_open(&image, path, reason) < 0 || !is_trusted(&image.stat, reason))
 		return 0;
 	uint32_t version = wish->roots && ready_find(wish->roots, &image, ready) ? ready->version : version_inside(&image, reason);
 	if (version >= wish->need || !version)

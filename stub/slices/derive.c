@@ -37,7 +37,9 @@ static int add_interpreters(struct making *making, const char *const *watched, s
 				making->programs->asked[i].need);
 	for (unsigned i = 0; i < WATCHED_MAX && watched[i]; i++) {
 		size_t length = strlen(watched[i]);
-		if (!length || length > MAX_INTERPRETER || strchr(watched[i], '\n'))
+		if (strchr(watched[i], '\n'))
+			return BAD_STORE(fault, "the path of a slice, or of the store, has a line break");
+		if (!length || length > MAX_INTERPRETER)
 			return BAD_STORE(fault, "the path of a slice is longer than ", "255 bytes");
 		add_interpreter(making, watched[i], length, 0);
 	}

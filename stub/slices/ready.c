@@ -22,10 +22,9 @@ bool ready_note(const struct index *slice, char notes[READY_NOTES])
 /* The two lines of ready_note; an app's entry has three in that file, and one that a bundle made of itself has no such file. */
 static bool read_notes(struct ready *ready)
 {
-	char folder[PATH_MAX + 4], text[READY_NOTES], *rest = text;
-	join(folder, sizeof folder, ready->entry.tree, "/..", (char *)NULL);
-	CLEANUP(close_fd) int entry = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (entry < 0 || read_text(entry, ENTRY_SLICE, text, sizeof text) < 0)
+	char path[PATH_MAX + 16], text[READY_NOTES], *rest = text;
+	join(path, sizeof path, ready->entry.tree, "/../" ENTRY_SLICE, (char *)NULL);
+	if (read_text(AT_FDCWD, path, text, sizeof text) < 0)
 		return false;
 	const char *version = strsep(&rest, "\n"), *inside = strsep(&rest, "\n");
 	uint64_t number = parse_decimal(version);

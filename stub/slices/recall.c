@@ -22,11 +22,32 @@ bool recall_programs(const struct image *image, const struct environment *enviro
 	return bytes && read_at(fd, bytes, size, 0) == 0 && record_read(&image->index, bytes, size, programs);
 }
 
-/* Of an image that starts before it is hashed nothing is kept: its index has no name yet. */
+/* The record of an image that starts before it is hashed: its index has no name yet. The filler has a copy of this. */
+static struct {
+	void *bytes;
+	size_t size;
+} nameless;
+
 void recall_keep(const struct image *image, const struct environment *environment, const struct programs *programs)
 {
 	CLEANUP(free_pointer) void *bytes = NULL;
-	size_t size = image_is_hashed(image) ? record_write(&image->index, programs, &bytes) : 0;
-	if (size)
+	size_t size = record_write(&image->index, programs, &bytes);
+	if (!size)
+		return;
+	if (image_is_hashed(image)) {
 		known_note_keep(&image->index, ENDING, bytes, size, environment);
+		return;
+	}
+	free(nameless.bytes);
+	nameless.bytes = bytes;
+	nameless.size = size;
+	bytes = NULL;
+}
+
+void recall_keep_now(const struct image *image, const struct environment *environment)
+{
+	if (!nameless.bytes)
+		return;
+	record_digest(&image->index, nameless.bytes, nameless.size, (uint8_t *)nameless.bytes + RECORD_DIGEST);
+	known_note_keep(&image->index, ENDING, nameless.bytes, nameless.size, environment);
 }

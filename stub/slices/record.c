@@ -14,15 +14,17 @@ struct record_head {
 	uint32_t asked, programs, wanted, reserved;
 	uint8_t digest[SHA256_SIZE];
 };
-_Static_assert(sizeof(struct record_head) == 56 && sizeof(struct asked) % 8 == 0, "layout");
+_Static_assert(sizeof(struct record_head) == RECORD_HEAD && offsetof(struct record_head, digest) == RECORD_DIGEST &&
+		       sizeof(struct asked) % 8 == 0,
+	       "layout");
 
 void record_digest(const struct index *index, const void *bytes, size_t size, uint8_t digest[SHA256_SIZE])
 {
 	struct sha256 hash;
 	sha256_begin(&hash);
 	sha256_add(&hash, index->key, sizeof index->key);
-	sha256_add(&hash, bytes, offsetof(struct record_head, digest));
-	sha256_add(&hash, (const char *)bytes + sizeof(struct record_head), size - sizeof(struct record_head));
+	sha256_add(&hash, bytes, RECORD_DIGEST);
+	sha256_add(&hash, (const char *)bytes + RECORD_HEAD, size - RECORD_HEAD);
 	sha256_end(&hash, digest);
 }
 
@@ -92,6 +94,6 @@ size_t record_write(const struct index *index, const struct programs *programs, 
 	at = (char *)memcpy(at, programs->asked, asked) + asked;
 	memcpy(at, programs->fixups, fixups);
 	size_t size = sizeof head + asked + fixups;
-	record_digest(index, *bytes, size, (uint8_t *)*bytes + offsetof(struct record_head, digest));
+	record_digest(index, *bytes, size, (uint8_t *)*bytes + RECORD_DIGEST);
 	return size;
 }

@@ -11,6 +11,7 @@
 #include "slices/programs.h"
 #include "slices/ready.h"
 #include "slices/recall.h"
+#include "start/launch.h"
 #include "start/provide.h"
 #include "store/entry.h"
 #include "store/layout.h"
@@ -40,11 +41,13 @@ static bool pass_on_lease(struct entry *entry)
 static void use_data(const char *tree)
 {
 	static const char *const places[][2] = {{"GCONV_PATH", "/gconv"}, {"LOCPATH", "/locale"}};
-	for (size_t i = 0; access(GLIBC_LOADER, F_OK) < 0 && i < COUNT(places); i++) {
+	if (access(GLIBC_LOADER, F_OK) == 0)
+		return;
+	for (size_t i = 0; i < COUNT(places); i++) {
 		char path[PATH_MAX + 16];
 		join(path, sizeof path, tree, places[i][1], (char *)NULL);
 		if (access(path, X_OK) == 0)
-			setenv(places[i][0], path, 0);
+			launch_tell(places[i][0], path);
 	}
 }
 
@@ -61,13 +64,14 @@ static bool is_finished(const char *tree)
 /* The slice's tree, leased: built unless it is there. */
 static int provide_slice(const struct request *app, const char *file, struct image *image, struct entry *entry, struct fault *fault)
 {
-	struct request request = {REQUEST_OPENS,         .environment = app->environment,
-				  .typed = file,         .path = file,
-				  .store = app->store,   .fill = "eager",
-				  .verb = "run",         .force = true,
-				  .verify = app->verify, .foreign = app->foreign,
-				  .same = app->same,     .slice = slices_use,
-				  .mark = slices_mark,   .hold = slices_hold};
+	struct request request = {REQUEST_OPENS,          .environment = app->environment,
+				  .typed = file,          .path = file,
+				  .store = app->store,    .fill = "eager",
+				  .verb = "run",          .force = true,
+				  .verify = app->verify,  .foreign = app->foreign,
+				  .same = app->same,      .slice = slices_use,
+				  .mark = slices_mark,    .hold = slices_hold,
+				  .hashed = slices_hashed};
 	join(request.shown, sizeof request.shown, file, (char *)NULL);
 	if (provide(&request, image, entry, fault) < 0)
 		return -1;
@@ -241,6 +245,11 @@ static int look_at_programs(const struct request *request, const struct image *i
 	return 0;
 }
 
+void slices_hashed(const struct request *request, const struct image *image)
+{
+	recall_keep_now(image, &request->environment);
+}
+
 static int look_for(const struct request *request, struct image *image, const struct places *places, struct fault *fault)
 {
 	CLEANUP(programs_free) struct programs programs = {0};
@@ -274,16 +283,21 @@ struct notes {
 /* 1, or 0 when the tree has no such file, or one that says nothing. */
 static int read_notes(const char *tree, struct notes *notes)
 {
-	char folder[PATH_MAX];
-	join(folder, sizeof folder, tree, "/..", (char *)NULL);
-	CLEANUP(close_fd) int entry = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (entry < 0 || read_text(entry, ENTRY_SLICE, notes->text, sizeof notes->text) < 0)
+	char path[PATH_MAX + 16];
+	join(path, sizeof path, tree, "/../" ENTRY_SLICE, (char *)NULL);
+	if (read_text(AT_FDCWD, path, notes->text, sizeof notes->text) < 0)
 		return 0;
 	char *rest = notes->text;
 	notes->tree = strsep(&rest, "\n");
 	notes->file = strsep(&rest, "\n");
 	notes->loader = strsep(&rest, "\n");
 	return notes->loader && rest;
+}
+
+static bool has_slice(const char *tree)
+{
+	char path[PATH_MAX + 16];
+	return join(path, sizeof path, tree, "/../" ENTRY_SLICE, (char *)NULL) && access(path, F_OK) == 0;
 }
 
 void slices_mark(const struct request *request, char stamps[STAMPS_SIZE])
@@ -335,6 +349,14 @@ static bool lease_slice(const struct notes *notes, struct root *root)
 	return pass_on_lease(&entry);
 }
 
+static bool is_in(const struct places *places, const char *file)
+{
+	for (unsigned i = 0; i < places->count; i++)
+		if (strncmp(file, places->list[i], strlen(places->list[i])) == 0)
+			return true;
+	return false;
+}
+
 /* The same where there may be slices. */
 static bool hold(const struct image *image, const struct places *places, const char *tree)
 {
@@ -343,19 +365,19 @@ static bool hold(const struct image *image, const struct places *places, const c
 	char key[KEY_LENGTH + 1];
 	if (!notes || !root || !layout_split(tree, root->path, key) || is_outdated(image, root, places))
 		return false;
-	return !read_notes(tree, notes) || lease_slice(notes, root);
+	return !read_notes(tree, notes) || (is_in(places, notes->file) && lease_slice(notes, root));
 }
 
 bool slices_hold(const struct request *request, const struct image *image, const char *tree)
 {
 	struct places places;
 	places_list(&places, &request->environment);
-	/* Without such a directory there is no slice, and a tree that has one was found to be none that is wanted: two calls, since each
-	 * warm start comes here. */
-	return !places_changed(&places) || hold(image, &places, tree);
+	/* Where there is no such directory it takes three calls, since each warm start comes here. The tree may have a slice all the same, which lies
+	 * where this start does not look (XDG_DATA_HOME): whatever this one can have is decided anew. */
+	return places_changed(&places) ? hold(image, &places, tree) : !has_slice(tree);
 }
 
-struct sliced *slices_recall(const struct image *image, const char *tree, struct fault *fault)
+struct sliced *slices_recall(const struct request *request, const struct image *image, const char *tree, struct fault *fault)
 {
 	char loader[PATH_MAX];
 	if (own_is_slice(&image->index))
@@ -364,7 +386,7 @@ struct sliced *slices_recall(const struct image *image, const char *tree, struct
 	CLEANUP(programs_free) struct programs programs = {0};
 	if (!notes || !read_notes(tree, notes))
 		return NULL;
-	if (read_programs(image, &programs, fault) < 0 || !programs.count ||
+	if (look_at_programs(request, image, &programs, fault) < 0 || !programs.count ||
 	    !join(loader, sizeof loader, notes->tree, notes->loader, (char *)NULL))
 		return NULL;
 	/* It may have been for its libraries' sake. What else they say of versions changes nothing in the tree. */

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "start/portable.h"
+#include "store/layout.h"
 #include "store/tie.h"
 
 #include <errno.h>
@@ -13,6 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifndef TMPRUN_SMALL
+void launch_tell(const char *name, const char *path)
+{
+	const char *told = environment_apps(name);
+	setenv(name, path, told && layout_in_tree(told));
+}
+#endif
 
 /* The C library that a bundle brings (docs/elf.md) has its modules and locales not where it was built to look for them. Told
  * so only where the machine has none of that kind: no other program then understands these variables. */
@@ -23,7 +32,7 @@ static void use_own_libc(const struct launch *launch)
 		char path[PATH_MAX + 32];
 		join(path, sizeof path, launch->tree, "/.tmprun/own/", places[i][1], (char *)NULL);
 		if (access(path, X_OK) == 0)
-			setenv(places[i][0], path, 0);
+			launch_tell(places[i][0], path);
 	}
 }
 

@@ -23,6 +23,13 @@ struct launch {
 		     struct fault *); /* says why AppRun cannot be executed, better than errno; or NULL */
 };
 
+#ifdef TMPRUN_SMALL
+#define launch_tell(name, path) setenv(name, path, 0)
+#else
+/* Set that variable for the app, unless the user has: what a start told the app that starts this one is not for this one. */
+void launch_tell(const char *name, const char *path);
+#endif
+
 /* Does not return but on failure. */
 int launch(const struct launch *launch, struct fault *fault);
 

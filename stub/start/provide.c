@@ -107,7 +107,7 @@ int provide(const struct request *request, struct image *image, struct entry *en
 	/* What we make has the modes that we say, whatever the caller's mask; the app gets the caller's back. */
 	mode_t mask = umask(0);
 	int result = build_somewhere(request, roots, image, (enum fill_mode)mode, false, entry, fault);
-	if (result == 0 && request->verify && !request->same(image, entry->tree)) {
+	if (result == 0 && request->verify && !request->same(request, image, entry->tree)) {
 		entry_discard(entry, NULL);
 		result = build_somewhere(request, roots, image, (enum fill_mode)mode, true, entry, fault);
 	}

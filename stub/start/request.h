@@ -40,6 +40,8 @@ struct request {
 	/* When it was decided which tree an image has, this is what else must be as it was: lines of stamps. */
 	void (*mark)(const struct request *request, char stamps[STAMPS_SIZE]);
 	bool (*hold)(const struct request *request, const struct image *image, const char *tree);
+	/* The image, which was started before it was hashed, has its digests now. */
+	void (*hashed)(const struct request *request, const struct image *image);
 	/* Says on a terminal what is being done, if it lasts; NULL at its end. No process is forked meanwhile. */
 	void (*lasts)(const struct request *request, const char *what);
 #endif
@@ -47,7 +49,7 @@ struct request {
 	/* What this program knows about images that are no bundles: loads the image's index and returns 0, or -1. */
 	int (*foreign)(const struct request *request, struct image *image, struct fault *fault);
 	/* Whether the tree in that directory is what the image says; only with `verify`. */
-	bool (*same)(const struct image *image, const char *tree);
+	bool (*same)(const struct request *request, const struct image *image, const char *tree);
 	/* Whether the kernel can start AppRun in that directory: 0, or -1 and why not. */
 	int (*judge)(const struct environment *environment, const char *tree, struct fault *fault);
 	/* Prints what a --appimage-* flag asks that stands in no index: "updateinformation", "signature", or the "offset" of a payload

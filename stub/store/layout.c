@@ -87,6 +87,14 @@ bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1
 	return true;
 }
 
+#ifndef TMPRUN_SMALL
+bool layout_in_tree(const char *path)
+{
+	const char *found = find_text(path, strlen(path), above_key), *key = found ? found + sizeof above_key - 1 : "";
+	return strspn(key, "0123456789abcdef") == KEY_LENGTH && strncmp(key + KEY_LENGTH, below_key, sizeof below_key - 1) == 0;
+}
+#endif
+
 static ssize_t read_link(int root, const char *shelf, const char *identity, char *out, size_t size)
 {
 	char name[IDENTITY_SIZE + 16];

@@ -45,6 +45,10 @@ bool layout_on_locks(const char *text, const char *end);
 /* Path of the AppDir that belongs to `key` in the root `root`; false when it is too long. And back again: false when it is none. */
 bool layout_tree(const char *root, const char *key, char out[PATH_MAX]);
 bool layout_split(const char *tree, char root[PATH_MAX], char key[KEY_LENGTH + 1]);
+#ifndef TMPRUN_SMALL
+/* Whether the path leads into an AppDir of any store. */
+bool layout_in_tree(const char *path);
+#endif
 
 /* What the open root remembers of the file with this identity, as readlinkat(2) has it: the key of its tree and stamps. */
 ssize_t layout_read_identity(int root, const char *identity, char *out, size_t size);

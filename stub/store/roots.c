@@ -189,10 +189,51 @@ static int open_ours(const struct root *root, int above, const char *name, bool 
 	return fd;
 }
 
+#ifdef TMPRUN_SMALL
+#define open_again(root) (-1)
+#define remember(root, stat) ((void)0)
+#else
+/* A start opens the store and the disk cache for the app, for its slice, and for each thing that is remembered; looking at every directory above
+ * them is most of that. The very directory that was found good may be used again, whatever its path has passed through since. */
+static struct known {
+	char path[PATH_MAX];
+	struct stat stat;
+} known[2];
+
+static bool is_the_same(const struct stat *now, const struct stat *then)
+{
+	return now->st_dev == then->st_dev && now->st_ino == then->st_ino && now->st_uid == then->st_uid && now->st_mode == then->st_mode;
+}
+
+static int open_again(const struct root *root)
+{
+	const struct known *found = NULL;
+	struct stat stat;
+	for (size_t i = 0; i < COUNT(known); i++)
+		if (strcmp(known[i].path, root->path) == 0)
+			found = &known[i];
+	int fd = found ? openat(AT_FDCWD, root->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	if (fd >= 0 && (fstat(fd, &stat) < 0 || !is_the_same(&stat, &found->stat)))
+		close_fd(&fd);
+	return fd;
+}
+
+static void remember(const struct root *root, const struct stat *stat)
+{
+	static unsigned next;
+	struct known *place = &known[next++ % COUNT(known)];
+	join(place->path, sizeof place->path, root->path, (char *)NULL);
+	place->stat = *stat;
+}
+#endif
+
 int root_open(const struct root *root, bool create, struct fault *fault)
 {
 	char path[PATH_MAX];
 	const char *name;
+	int again = open_again(root);
+	if (again >= 0)
+		return again;
 	if (check_runtime_directory(root, fault) < 0)
 		return -1;
 	if (!split(root->path, path, &name))
@@ -210,8 +251,10 @@ int root_open(const struct root *root, bool create, struct fault *fault)
 		reason = "belongs to another user";
 	else if ((stat.st_mode & 07777 & ~(mode_t)S_ISGID) != 0700)
 		reason = "is open to others (its mode is not 0700)";
-	if (!reason)
+	if (!reason) {
+		remember(root, &stat);
 		return fd;
+	}
 	close(fd);
 	return BAD_STORE(fault, reason);
 }

@@ -25,7 +25,7 @@ _MOST_STRINGS = 64 << 20
 GLIBC_VERSION = re.compile(rb"GLIBC_(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?")
 GLIBCXX_VERSION = re.compile(rb"GLIBCXX_(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?")
 # Libraries with packed relative relocations name this instead of the version that can load them.
-_PACKED_RELOCATIONS = (b"GLIBC_ABI_DT_RELR", (2, 36))
+PACKED_RELOCATIONS = (b"GLIBC_ABI_DT_RELR", (2, 36))
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def _facts(elf: ELFFile, file: BinaryIO, machine: str) -> Facts | None:
     tags: list[Any] = list(islice(dynamic.iter_tags(), _MOST_TAGS)) if dynamic else []
     strings = _strings(elf, file, tags)
     glibc = [(int(major), int(minor)) for major, minor in _versions(GLIBC_VERSION, strings)]
-    if _PACKED_RELOCATIONS[0] in strings:
-        glibc.append(_PACKED_RELOCATIONS[1])
+    if PACKED_RELOCATIONS[0] in strings:
+        glibc.append(PACKED_RELOCATIONS[1])
     glibcxx = [tuple(int(part or 0) for part in found) for found in _versions(GLIBCXX_VERSION, strings)]
     return Facts(
         machine=machine,

@@ -27,6 +27,7 @@ from tmprun.index.nodes import Fixup, Node
 from tmprun.index.rules import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from tmprun.index.walk import below, find
 from tmprun.libc.shelf import Slice, slices
+from tmprun.report.newer_libraries import Library, Version, libraries_of, said_of
 from tmprun.start.ask_engine import judge
 
 _BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
@@ -38,8 +39,6 @@ _APPRUN = 64 << 20
 # On both sides, as the engine says it (stub/door/judge.c).
 REMEDY = "on a machine with glibc: tmprun libc make -o glibc.slice; then here: tmprun libc add glibc.slice"
 
-Version = tuple[int, ...]
-
 
 @dataclass(frozen=True)
 class Needs:
@@ -47,7 +46,7 @@ class Needs:
 
     `brought` are the paths that the image has something of its own for; `obstacle` is why the kernel cannot start
     AppRun here; `static` says that AppRun is a program that needs no loader. `missing` are libraries that are neither
-    in an archive nor on this machine.
+    in an archive nor on this machine. `libraries` are those that require more than `glibc`, where a slice may matter.
     """
 
     loader: str = ""
@@ -57,6 +56,7 @@ class Needs:
     obstacle: str = ""
     static: bool = False
     missing: tuple[str, ...] = ()
+    libraries: tuple[Library, ...] = ()
 
 
 def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = (), start: bytes = b"AppRun") -> Needs:
@@ -76,15 +76,24 @@ def needs_of(files: Opened, fixups: Sequence[Fixup], glibc: Version = (), start:
         if facts and facts.kind == "program":
             found.append(facts)
     loaders = Counter(facts.interpreter for facts in found)
-    versions = [glibc, *(facts.glibc for facts in found)]
+    loader = max(loaders, key=lambda name: (loaders[name], name), default="")
+    highest = max([glibc, *(facts.glibc for facts in found)])
+    brought = frozenset(os.fsdecode(fixup.interpreter.path) for fixup in fixups)
     return Needs(
-        loader=max(loaders, key=lambda name: (loaders[name], name), default=""),
-        glibc=max(versions, default=()),
+        loader=loader,
+        glibc=highest,
         script=script,
-        brought=frozenset(os.fsdecode(fixup.interpreter.path) for fixup in fixups),
+        brought=brought,
+        libraries=libraries_of(files, highest, _MOST) if _may_be_a_slices(loader) and loader not in brought else (),
         obstacle=_obstacle(files, start),
         static=static,
     )
+
+
+def _may_be_a_slices(loader: str) -> bool:
+    """Where there is no slice, and none is needed, a start does not look at libraries either."""
+    known = os.path.basename(loader).encode() in GLIBC_LOADERS
+    return known and (not os.access(loader, os.X_OK) or bool(slices()))
 
 
 def needs_of_archive(image: Image, kind: Kind, tree: Tree, entry: Entry) -> Needs:
@@ -155,29 +164,51 @@ def _put(files: Opened, node: Node, path: bytes) -> None:
 
 def verdict(needs: Needs) -> str:
     """One line: yes, or what is missing and what to do about it."""
-    lacking = _lacking(needs) if needs.loader else ""
-    slice_ = _slice(needs) if lacking and needs.loader not in needs.brought else None
+    lacking, slice_ = _choice(needs) if needs.loader else ("", None)
     if needs.obstacle and not _brings_what_is_missing(needs, slice_):
         return f"no: {needs.obstacle}"
     if not lacking and needs.missing:
         names = ", ".join(one_line(name) for name in needs.missing)
         return f"no: needs {names}, neither in it nor on this machine; install the package that brings it"
+    newer = _newer(needs, slice_)
     if not lacking:
-        return "yes"
+        return f"yes{newer}"
     if needs.loader in needs.brought:
         return f"yes, with the C library that it brings ({lacking})"
     if slice_:
-        return f"yes, with the C library of {one_line(slice_.path)} ({lacking})"
+        return f"yes, with the C library of {one_line(slice_.path)} ({lacking}){newer}"
     there = f"{lacking}, and the image brings no C library; {REMEDY}"
     return f"yes, as AppRun is static; of its other programs: {there}" if needs.static else f"no: {there}"
 
 
-def _slice(needs: Needs) -> Slice | None:
-    """The slice that a start would take."""
+def _choice(needs: Needs) -> tuple[str, Slice | None]:
+    """What this machine lacks, and the slice that a start would take: for all libraries, or else for the programs."""
+    if needs.loader in needs.brought:
+        return _lacking(needs.loader, needs.glibc), None
+    most = max([needs.glibc, *(each.glibc for each in needs.libraries)])
+    lacking = _lacking(needs.loader, most)
+    slice_ = _slice(needs.loader, most) if lacking else None
+    if slice_ or not lacking:
+        return lacking, slice_
+    lacking = _lacking(needs.loader, needs.glibc)
+    return lacking, _slice(needs.loader, needs.glibc) if lacking else None
+
+
+def _newer(needs: Needs, slice_: Slice | None) -> str:
+    """What is to be said of its libraries where a start does without what they require."""
+    if not needs.libraries or needs.loader in needs.brought:
+        return ""
+    have = slice_.version if slice_ else libc_version(needs.loader)
+    said = said_of(needs.libraries, have) if have else ""
+    return said and f"; {said}"
+
+
+def _slice(loader: str, glibc: Version) -> Slice | None:
+    """The one that a start takes for that loader, if it is to have at least that version."""
     here = [each for each in slices() if not each.trouble and each.machine == os.uname().machine]
-    if os.path.basename(needs.loader).encode() not in GLIBC_LOADERS:
+    if os.path.basename(loader).encode() not in GLIBC_LOADERS:
         return None
-    fit = [each for each in here if each.version[:2] >= needs.glibc[:2]]
+    fit = [each for each in here if each.version[:2] >= glibc[:2]]
     return max(fit, key=lambda each: each.version, default=None)
 
 
@@ -190,17 +221,17 @@ def _brings_what_is_missing(needs: Needs, slice_: Slice | None) -> bool:
     ) and f"needs the loader {needs.loader}," in needs.obstacle
 
 
-def _lacking(needs: Needs) -> str:
+def _lacking(loader: str, glibc: Version) -> str:
     """What of the C library this machine lacks; nothing when it has it."""
-    name = os.path.basename(needs.loader).encode()
+    name = os.path.basename(loader).encode()
     if name not in GLIBC_LOADERS:
-        return "" if os.access(needs.loader, os.X_OK) else f"needs {needs.loader}, which this machine lacks"
-    wanted = "glibc " + ".".join(map(str, needs.glibc)) if needs.glibc else "glibc"
-    here = libc_version(needs.loader)
+        return "" if os.access(loader, os.X_OK) else f"needs {loader}, which this machine lacks"
+    wanted = "glibc " + ".".join(map(str, glibc)) if glibc else "glibc"
+    here = libc_version(loader)
     if here is None:
         musl = any(entry.startswith("ld-musl-") for entry in _listing("/lib"))
         return f"needs {wanted}, this is musl" if musl else f"needs {wanted}, this machine has none"
-    if here[:2] < needs.glibc[:2]:
+    if here[:2] < glibc[:2]:
         return f"needs {wanted}, this machine has {'.'.join(map(str, here))}"
     return ""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -124,6 +125,15 @@ def test_a_warm_start_reads_neither_image(harness: Harness, added: Path, image: 
     harness.run(*old, "strace", "-o", trace, "-y", "-e", "trace=read,pread64,mmap", harness.door, image)
     calls = trace.read_text().splitlines()
     assert calls and not [line for line in calls if f"<{added}>" in line or f"<{image}>" in line]
+
+
+def test_a_cold_start_looks_once_at_each_way(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    """The store's and the disk cache's, which it opens several times, and that to the slices."""
+    harness.run(*old, harness.door, image)
+    harness.run("rm", "-r", trees(harness)["small.AppImage"])
+    trace = harness.work / "trace"
+    assert in_slice(harness, harness.run(*old, "strace", "-o", trace, "-e", "trace=openat", harness.door, image))
+    assert len(re.findall(r'^openat\(AT_FDCWD, "/", .*O_PATH', trace.read_text(), re.MULTILINE)) == 3
 
 
 def test_two_apps_share_one_tree(harness: Harness, added: Path, image: Path, old: list[str], tmp_path: Path) -> None:
@@ -299,6 +309,10 @@ def with_library(tmp_path: Path) -> Callable[[bytes], Path]:
     return with_library
 
 
+def runs_here(harness: Harness, *command: Word) -> str:
+    return str(json.loads(harness.run(*command).stdout)["runs_here"])
+
+
 def test_a_library_that_needs_a_newer_glibc_than_the_machines(
     harness: Harness, added: Path, with_library: Callable[[bytes], Path], tmp_path: Path, door_with_python: Path
 ) -> None:
@@ -306,6 +320,8 @@ def test_a_library_that_needs_a_newer_glibc_than_the_machines(
     between = where_glibc_is(35, tmp_path / "libc.so.6")
     for _ in range(2):
         assert in_slice(harness, harness.run(*between, harness.door, image))
+    said = runs_here(harness, *between, door_with_python, "info", "--json", image)
+    assert said == f"yes, with the C library of {added} (needs glibc 2.36, this machine has 2.35)"
     found = json.loads(harness.run(*between, door_with_python, "cache", "verify", "--json").stdout)
     assert [each["result"] for each in found] == ["intact", "intact"], found
     added.unlink()
@@ -313,14 +329,17 @@ def test_a_library_that_needs_a_newer_glibc_than_the_machines(
 
 
 def test_a_library_that_nothing_satisfies_is_perhaps_not_loaded(
-    harness: Harness, added: Path, with_library: Callable[[bytes], Path], tmp_path: Path, old: list[str]
+    harness: Harness, added: Path, with_library: Callable[[bytes], Path], old: list[str], door_with_python: Path
 ) -> None:
-    """As AppImages bring a newer libstdc++ that they use on newer machines only."""
+    """As AppImages bring a newer libstdc++ that they use on newer machines only. It is named."""
     image = with_library(b"GLIBC_2.99")
     assert not in_slice(harness, harness.run(harness.door, image))
     harness.run("rm", "-r", harness.store)
     done = harness.run(*old, harness.door, image)
     assert in_slice(harness, done) and done.stderr == b""
+    said = runs_here(harness, *old, door_with_python, "info", "--json", image)
+    assert said.startswith(f"yes, with the C library of {added} (")
+    assert said.endswith("; lib/libnew.so.1 in it requires up to glibc 2.99, so what loads that may fail")
 
 
 # Slices that are of no use.
@@ -383,9 +402,9 @@ def test_the_first_start_ever_keeps_what_the_image_is(
     fill = {"TMPRUN_FILL": "background"}
     assert in_slice(harness, harness.run(*old, harness.door, large_image, env=fill))
     known = harness.kept("image")
-    wait_until(lambda: known.is_dir() and [path for path in known.iterdir() if path.suffix == ".index"] != [])
+    wait_until(lambda: {path.suffix for path in known.glob("*")} == {".index", ".programs"})
     index = harness.run(harness.door, "@index", large_image).stdout
-    assert [path.read_bytes() for path in known.iterdir()] == [index]
+    assert [path.read_bytes() for path in known.glob("*.index")] == [index]
     wait_until(lambda: (trees(harness)["large.AppImage"] / "watch").exists())
     before = trees(harness).keys()
     assert in_slice(harness, harness.run(*old, harness.door, large_image, env=fill))
@@ -394,6 +413,40 @@ def test_the_first_start_ever_keeps_what_the_image_is(
     found = json.loads(harness.run(door_with_python, "cache", "verify", "--json").stdout)
     assert [each["result"] for each in found] == ["intact", "intact"], found
     assert json.loads(harness.run(door_with_python, "info", "--json", large_image).stdout)["cached"]
+
+
+@pytest.mark.parametrize("fill", ["background", "eager"])
+def test_the_first_start_ever_keeps_what_the_programs_ask_for(
+    harness: Harness, added: Path, large_image: Path, old: list[str], fill: str
+) -> None:
+    """It is under the name that the image has once it is hashed, and what a start says that finds the image hashed."""
+    run = [*old, harness.door, large_image]
+    assert in_slice(harness, harness.run(*run, env={"TMPRUN_FILL": fill}))
+    wait_until(lambda: [*harness.kept("image").glob("*.programs")] != [])
+    (record,) = harness.kept("image").glob("*.programs")
+    content = record.read_bytes()
+    record.unlink()
+    harness.run("rm", "-r", harness.store)
+    assert in_slice(harness, harness.run(*run))
+    assert record.read_bytes() == content
+
+
+def reads_of(harness: Harness, image: Path, *command: Word) -> int:
+    trace = harness.work / "trace"
+    harness.run("strace", "-f", "-y", "-e", "trace=pread64", "-o", trace, *command)
+    return trace.read_text().count(f"<{image}>")
+
+
+def test_comparing_a_tree_does_not_look_at_all_programs_again(
+    harness: Harness, added: Path, large_image: Path, old: list[str]
+) -> None:
+    assert in_slice(harness, harness.run(*old, harness.door, large_image, env={"TMPRUN_FILL": "eager"}))
+    verify = [harness.door, "@verify", "--tree", trees(harness)["large.AppImage"] / "tree", "--", large_image]
+    known = reads_of(harness, large_image, *verify)
+    (record,) = harness.kept("image").glob("*.programs")
+    record.unlink()
+    assert known < reads_of(harness, large_image, *verify)
+    assert known == reads_of(harness, large_image, *verify)
 
 
 def test_many_starts_at_once(harness: Harness, added: Path, image: Path, large_image: Path, old: list[str]) -> None:
@@ -414,6 +467,13 @@ def test_a_store_whose_path_is_too_long(harness: Harness, added: Path, image: Pa
     store = harness.base / ("long" * 50)
     done = harness.run(*old, harness.door, image, env={"TMPRUN_STORE": str(store)})
     assert not in_slice(harness, done) and b"longer than 255 bytes" in done.stderr
+
+
+def test_a_slice_whose_name_has_a_line_break(harness: Harness, added: Path, image: Path, old: list[str]) -> None:
+    added.rename(added.with_name("line\nbreak.slice"))
+    time.sleep(SETTLED)
+    done = harness.run(*old, harness.door, image)
+    assert not in_slice(harness, done) and b"has a line break" in done.stderr
 
 
 def test_the_slice_may_go_while_an_app_uses_it(harness: Harness, added: Path, image: Path, old: list[str]) -> None:

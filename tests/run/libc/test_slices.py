@@ -118,6 +118,17 @@ int main(int argc, char **argv)
     return system("echo child; machines-own; readlink /proc/$$/exe; env | grep ^LD_");
 }
 """
+TOLD = r"""
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+    printf("%s\n%s\n", getenv("GCONV_PATH"), getenv("LOCPATH"));
+    fflush(stdout);
+    return argc > 1 ? system(argv[1]) : 0;
+}
+"""
 
 
 def plugin_appdir(into: Path) -> Path:
@@ -333,6 +344,39 @@ def test_without_a_slice_it_is_said_what_to_type(apps: Path, enter: Enter) -> No
     done = enter("/apps/tmprun", "/apps/direct.AppImage", env=nowhere, status=127)
     assert done.stdout == b"" and len(done.stderr.splitlines()) == 1
     assert b"AppRun needs glibc 2." in done.stderr and b"tmprun libc add" in done.stderr
+
+
+@pytest.mark.parametrize("system", ["", "mkdir -p /usr/lib/tmprun/libc", "mkdir -p /apps/nowhere/tmprun/libc"])
+def test_a_warm_start_that_looks_elsewhere_for_slices(apps: Path, enter: Enter, system: str) -> None:
+    """It is told what a cold start is, whether or not there are places without slices: otherwise nobody would keep the
+    slice's tree while the app runs."""
+    command = f"/apps/tmprun {image(apps, locale_appdir)}"
+    script = f"{system}\n{command} && XDG_DATA_HOME=/apps/nowhere {command}; rm -rf /usr/lib/tmprun; {command}"
+    done = enter("sh", "-c", script)
+    assert len(done.stdout.split()) == 2 * 6 and done.stderr.count(b"which this machine lacks") == 1, str(done)
+    shutil.rmtree(apps / "nowhere", ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [("mkdir -p $P && chmod 600 $P", b"permission denied"), ("ln -s libc $P", b"too many symbolic links")],
+    ids=["not to be entered", "a symlink to itself"],
+)
+def test_a_place_that_cannot_be_opened_is_named(apps: Path, enter: Enter, make: str, why: bytes) -> None:
+    command = f"XDG_DATA_HOME=/tmp/data /apps/tmprun {image(apps, locale_appdir)}"
+    script = f"P=/tmp/data/tmprun/libc; mkdir -p ${{P%/*}}; {make}; {command}"
+    assert b"/tmp/data/tmprun/libc: " + why in enter("sh", "-c", script, user=1000, status=None).stderr
+
+
+def test_an_app_that_another_app_starts_is_told_of_its_own_slice(apps: Path, enter: Enter) -> None:
+    """Here of the one in another store. What the user says of character sets stays."""
+    work = apps / "told.work"
+    compile_program(TOLD, work / "AppRun")
+    appimage(work, apps / "told.AppImage")
+    again = "TMPRUN_STORE=/tmp/other /apps/tmprun /apps/told.AppImage; GCONV_PATH=/own /apps/tmprun /apps/told.AppImage"
+    said = enter("/apps/tmprun", "/apps/told.AppImage", again).stdout.decode().splitlines()
+    assert [Path(line).name for line in said] == ["gconv", "locale"] * 2 + ["own", "locale"]
+    assert [line.startswith("/tmp/other/") for line in said] == [False, False, True, True, False, False]
 
 
 def test_a_slice_that_is_too_old(apps: Path, enter: Enter, slice_file: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tmprun.libc.shelf import Slice
 from tmprun.report import runs_here
+from tmprun.report.newer_libraries import Library
 from tmprun.report.runs_here import Needs, libc_version, verdict
 
 NAME = "ld-linux-x86-64.so.2"
@@ -70,6 +71,22 @@ def test_a_slice_has_what_is_missing(machine: str, monkeypatch: pytest.MonkeyPat
     missing = f"AppRun needs the loader {machine}, which this machine lacks; install it"
     assert verdict(Needs(machine, (2, 35), obstacle=missing)).startswith("yes, with the C library of /d/new.slice")
     assert verdict(Needs(machine, (2, 35), obstacle="AppRun is empty")) == "no: AppRun is empty"
+
+
+def test_libraries_that_want_more_than_the_slice_has(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a start chooses: a slice that has enough for them, too, else one for the programs; and then they are named."""
+    added = [Slice("/d/a.slice", os.uname().machine, "2.36"), Slice("/d/b.slice", os.uname().machine, "2.38")]
+    monkeypatch.setattr(runs_here, "slices", lambda: added)
+    first, second = Library("lib/liba.so.1", (2, 38)), Library("lib/lib\nb.so", (2, 37))
+    with_slice = "yes, with the C library of /d/b.slice (needs glibc 2.38, this machine has 2.30)"
+    assert verdict(Needs(machine, (2, 30), libraries=(first, second))) == with_slice
+    added.pop()
+    said = verdict(Needs(machine, (2, 34), libraries=(first, second)))
+    assert said.startswith("yes, with the C library of /d/a.slice (needs glibc 2.34, this machine has 2.30); ")
+    assert said.endswith("lib/liba.so.1 and 1 more in it require up to glibc 2.38, so what loads that may fail")
+    said = verdict(Needs(machine, (2, 30), libraries=(second,)))
+    assert said == r"yes; lib/lib\nb.so in it requires up to glibc 2.37, so what loads that may fail"
+    assert "liba" not in verdict(Needs(machine, (2, 30), brought=frozenset([machine]), libraries=(first,)))
 
 
 def test_a_static_apprun_runs(machine: str) -> None:
