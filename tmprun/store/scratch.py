@@ -66,9 +66,13 @@ def _remove(shelf: int, name: str, behind: bool) -> None:
 
 
 def _take(shelf: int, name: str, waiting: Callable[[], None] | None) -> int:
-    """Process A may remove it between B's open and B's lock: then B has what nobody finds, and begins again."""
+    """Process A may remove it before B has opened it, or between B's open and B's lock, when it is nobody's or what
+    nobody finds: then B begins again."""
     while True:
-        fd = enter(shelf, name)
+        try:
+            fd = enter(shelf, name)
+        except FileNotFoundError:
+            continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

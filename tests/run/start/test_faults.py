@@ -5,6 +5,8 @@ strace spoils the Nth call of each kind, for every N.
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,14 +79,6 @@ def places(harness: Harness, app: App) -> Iterator[tuple[str, int]]:
                 yield name, number
 
 
-def assert_sound(harness: Harness, app: App, spoiled: Result) -> None:
-    """The next start is right, and what was left behind is gone."""
-    result = harness.run(app.bundle, "probe:report", "probe:sum")
-    assert app.sums_seen(result.report(), environ_of(result.report())["APPDIR"]), f"after {spoiled}:\n{result}"
-    left = [name for name in harness.left() if not name.startswith("id/")]
-    assert left == [f"tree/{app.key}"], f"{left} left after {spoiled}"
-
-
 def spoil(harness: Harness, app: App, name: str, number: int, how: str) -> Result:
     harness.clear()
     harness.history.clear()
@@ -92,14 +86,30 @@ def spoil(harness: Harness, app: App, name: str, number: int, how: str) -> Resul
     return harness.run(*strace(Path("/dev/null"), *spoiled), app.bundle, "probe:exit=7", status=None)
 
 
+def soundly(harness: Harness, app: App, name: str, number: int, how: str) -> Result:
+    """A spoiled start. The next one is right, and what was left behind is gone.
+
+    As an ordinary user of some tries once: it is kept while a process of ours cannot be looked at, as other tests make.
+    """
+    for tries in range(1 if os.geteuid() == 0 else 20, 0, -1):
+        spoiled = spoil(harness, app, name, number, how)
+        result = harness.run(app.bundle, "probe:report", "probe:sum")
+        assert app.sums_seen(result.report(), environ_of(result.report())["APPDIR"]), f"after {spoiled}:\n{result}"
+        left = [name for name in harness.left() if not name.startswith("id/")]
+        if left == [f"tree/{app.key}"]:
+            break
+        assert tries > 1, f"{left} left after {spoiled}"
+        time.sleep(1)
+    return spoiled
+
+
 def test_killed_at_any_call(harness: Harness, app: App) -> None:
     every = [(name, number, "signal=KILL") for name, number in places(harness, app)]
     assert len(every) > 100, "hardly a call was seen"
     reached = 0
     for place in every:
-        result = spoil(harness, app, *place)
+        result = soundly(harness, app, *place)
         reached += result.status != 7  # how work is shared between threads differs from time to time
-        assert_sound(harness, app, result)
     assert reached > len(every) * 0.9
 
 
@@ -107,14 +117,13 @@ def test_any_call_fails(harness: Harness, app: App) -> None:
     every = [(name, number, error) for name, number in places(harness, app) for error in ERRORS.get(name, [])]
     assert {name for name, _, _ in every} >= {"openat", "pwrite64", "renameat", "flock"}
     for name, number, error in every:
-        result = spoil(harness, app, name, number, f"error={error.rstrip('!')}")
+        result = soundly(harness, app, name, number, f"error={error.rstrip('!')}")
         if result.status != 7:
             assert not error.endswith("!"), f"{name} number {number}, {error}:\n{result}"
             assert result.status in (126, 127) and result.stdout == b"", f"{name} number {number}, {error}:\n{result}"
             assert result.stderr.startswith(b"tmprun: ") and result.stderr.count(b"\n") == 1, (
                 f"{name} {number} {error}\n{result}"
             )
-        assert_sound(harness, app, result)
 
 
 @pytest.mark.parametrize(
