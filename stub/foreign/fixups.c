@@ -1,8 +1,8 @@
 #include "foreign/fixups.h"
 
 #include "base/system.h"
-#include "foreign/find.h"
 #include "foreign/slot.h"
+#include "image/walk.h"
 #include "squashfs/order.h"
 
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static void find_loaders(struct plan_made *plan)
 		size_t which = loader_named(name, node->name_length);
 		if (which == COUNT(loaders) || plan->named[which] != NOT_FOUND)
 			continue;
-		uint32_t file = find_from(index, node->parent, name, node->name_length);
+		uint32_t file = walk_to(index, node->parent, name, node->name_length);
 		if (file != NOT_FOUND && index->nodes[file].type == NODE_FILE)
 			plan->named[which] = file;
 	}
@@ -72,7 +72,7 @@ static bool find_interpreter(const struct plan_made *plan, const struct slot_fou
 {
 	const char *name = strrchr(slot->path, '/') + 1;
 	size_t which = loader_named(name, strlen(name));
-	uint32_t node = find_from(plan->index, 0, slot->path, slot->length);
+	uint32_t node = walk_to(plan->index, 0, slot->path, slot->length);
 	if (node == NOT_FOUND && which < COUNT(loaders))
 		node = plan->named[which];
 	if (node == NOT_FOUND || plan->index->nodes[node].type != NODE_FILE || !(plan->index->nodes[node].flags & NODE_FIRST))

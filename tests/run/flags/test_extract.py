@@ -120,6 +120,8 @@ def by_links() -> craft.Tree:
         "loop": craft.Link(b"pool"),
         "pool": craft.Link(b"loop"),
         "out": craft.Link(b"../../etc/passwd"),
+        "above": craft.Link(b"../usr/data"),
+        "through": craft.Link(b"absolute/data"),
         "absolute": craft.Link(b"/AppRun"),
         "self": craft.Link(b"."),
         "usr": craft.Folder(
@@ -145,6 +147,8 @@ def by_links() -> craft.Tree:
         ("lib64", {"lib64", "usr/lib/libx.so", "usr/lib/libx.so.1", "usr/lib/other", "usr/data"}),
         ("loop", {"loop", "pool"}),
         ("out", {"out"}),
+        ("above", {"above"}),
+        ("through", {"through", "absolute"}),
         ("absolute", {"absolute"}),
         ("self", {"self"}),
     ],
