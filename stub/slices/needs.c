@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* No program has as many; tables that claim more lie. */
-enum { MOST_SEGMENTS = 256, MOST_ENTRIES = 512, MOST_VERSIONS = 4096, NAME_ROOM = 32, RELR_SINCE = 2 << 16 | 36 };
+enum { MOST_SEGMENTS = 256, MOST_ROWS = 512, MOST_VERSIONS = 4096, NAME_ROOM = 32, RELR_SINCE = 2 << 16 | 36 };
 
 /* What is for another machine asks nothing of this one. */
 #ifdef __aarch64__
@@ -57,12 +57,12 @@ static bool read_segments(struct program *program)
 	return read_part(program, head.e_phoff, program->segments, head.e_phnum * sizeof *program->segments);
 }
 
-static void take_entry(struct program *program, const Elf64_Dyn *entry)
+static void take_row(struct program *program, const Elf64_Dyn *row)
 {
-	if (entry->d_tag == DT_VERNEED)
-		program->versions = entry->d_un.d_ptr;
-	else if (entry->d_tag == DT_STRTAB)
-		program->strings = entry->d_un.d_ptr;
+	if (row->d_tag == DT_VERNEED)
+		program->versions = row->d_un.d_ptr;
+	else if (row->d_tag == DT_STRTAB)
+		program->strings = row->d_un.d_ptr;
 }
 
 static bool read_dynamic(struct program *program)
@@ -72,11 +72,11 @@ static bool read_dynamic(struct program *program)
 		if (program->segments[i].p_type == PT_DYNAMIC)
 			dynamic = &program->segments[i];
 	uint64_t count = dynamic ? dynamic->p_filesz / sizeof(Elf64_Dyn) : 0;
-	for (uint64_t i = 0; i < count && i < MOST_ENTRIES; i++) {
-		Elf64_Dyn entry;
-		if (!read_part(program, dynamic->p_offset + i * sizeof entry, &entry, sizeof entry) || entry.d_tag == DT_NULL)
+	for (uint64_t i = 0; i < count && i < MOST_ROWS; i++) {
+		Elf64_Dyn row;
+		if (!read_part(program, dynamic->p_offset + i * sizeof row, &row, sizeof row) || row.d_tag == DT_NULL)
 			break;
-		take_entry(program, &entry);
+		take_row(program, &row);
 	}
 	return program->versions && program->strings;
 }
