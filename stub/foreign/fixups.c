@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANY_GLIBC = 2 << 16, GLIBC_LOADERS = 3 };
+enum { GLIBC_LOADERS = 3 };
 
 /* The loaders' file names are part of each machine's ABI; glibc's come first. */
 static const char *const loaders[] = {"ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "ld-linux-riscv64-lp64d.so.1",

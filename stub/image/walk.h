@@ -11,7 +11,7 @@
 
 enum { MAX_LINKS = 40 /* as many as the kernel follows */ };
 
-struct walk {
+struct trail {
 	const struct index *index;
 	unsigned links;
 	void (*passed)(void *context, uint32_t link); /* told of each link that is followed */
@@ -19,7 +19,7 @@ struct walk {
 };
 
 /* The node that a symlink leads to; NOT_FOUND when there is none. */
-uint32_t walk_link(struct walk *walk, uint32_t link);
+uint32_t walk_link(struct trail *trail, uint32_t link);
 
 /* The node that `path`, `length` bytes, leads to from `directory` on; of a hard link the file. NOT_FOUND when there is none. */
 uint32_t walk_to(const struct index *index, uint32_t directory, const char *path, size_t length);

@@ -32,8 +32,8 @@ static void take(void *context, uint32_t number)
 /* What a symlink leads to, and the links that one comes through. One that leads to the root would take everything. */
 static void take_target(struct selection *selection, uint32_t link)
 {
-	struct walk walk = {.index = selection->index, .passed = take, .context = selection};
-	uint32_t target = walk_link(&walk, link);
+	struct trail trail = {.index = selection->index, .passed = take, .context = selection};
+	uint32_t target = walk_link(&trail, link);
 	if (target != NOT_FOUND && target != 0)
 		take(selection, target);
 }

@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 
 from tmprun.archives import kinds
 from tmprun.cli.output import complain
-from tmprun.cli.progress import PATIENCE, stages
+from tmprun.cli.progress import SHOWN_AFTER, stages
 from tmprun.convert.convert import convert, prepared, starts_of
 from tmprun.errors import UnsupportedImage
 from tmprun.images.image import Image
@@ -63,7 +63,7 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
         complain(f"{image.path}: {kind.what}: it unpacks itself, once")
     level = FAST_LEVEL if kinds.is_quickly_read(kind) else QUICK_LEVEL
     with (
-        stages(after=PATIENCE) as progress,
+        stages(after=SHOWN_AFTER) as progress,
         prepared(
             image, kind, entry=request.entry, force=request.force, progress=progress, waiting=waiting, behind=True,
             level=level,
