@@ -1,4 +1,4 @@
-"""What to remove from the stores, and removing it without taking anything from a running app (docs/store.md, "Prune").
+"""What to remove from the stores, and doing so without taking anything from a running app (docs/store.md, "Removing").
 
 Look (`tmprun.store.entries`, `tmprun.store.usage`), plan (`plan`, which touches nothing), act (`prune`).
 """
