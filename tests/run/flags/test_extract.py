@@ -15,11 +15,6 @@ from kit.surroundings import unshare
 from kit.trees import below
 
 
-@pytest.fixture(params=["bundle", "door"])
-def words(request: pytest.FixtureRequest, harness: Harness, app: App) -> list[Path]:
-    return [harness.door, app.bundle] if request.param == "door" else [app.bundle]
-
-
 def test_it_is_the_appdir_again(harness: Harness, app: App, words: list[Path]) -> None:
     result = harness.run(*words, "--appimage-extract", umask=0o077)
     out = harness.work / "squashfs-root"
