@@ -18,6 +18,8 @@ void *zeroed(size_t count, size_t size);
 struct rlimit;
 int set_limit(int resource, const struct rlimit *limit);
 
+enum { CLOCK_SLACK_S = 60 /* a clock that is corrected by some seconds has not been set back */ };
+
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t now_us(void);
 

@@ -90,7 +90,7 @@ static int run_command(struct request *request, int argc, char **argv)
 	int at = options_take(request, argv, 2, OF_RUN);
 	if (at < 0)
 		return EXIT_FAILED;
-	int (*act)(struct request *) = request->entry ? converted_start : start_target;
+	int (*act)(struct request *) = request->program ? converted_start : start_target;
 	return at < argc ? with_image(request, argv, argc, at, act) : fault_usage("run needs an image to run", "");
 }
 

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "foreign/machines.h"
+#include "image/walk.h"
 #include "slices/slices.h"
 
 #include <elf.h>
@@ -17,8 +18,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* As much of a script's first line as the kernel reads (BINPRM_BUF_SIZE, linux/binfmts.h), and as many links as it follows. */
-enum { FIRST_LINE = 256, MAX_LINKS = 40 };
+/* As much of a script's first line as the kernel reads (BINPRM_BUF_SIZE, linux/binfmts.h). */
+enum { FIRST_LINE = 256 };
 
 #define MAKER " is for its maker to mend; or: `tmprun extract`, mend it, `tmprun pack`"
 

@@ -28,7 +28,7 @@ static void become_converter(const struct request *request, int image, int pipe)
 		const char *const words[] = {"@convert",
 					     decimal(number, (uint64_t)inherited),
 					     request->verb,
-					     request->entry ? request->entry : "",
+					     request->program ? request->program : "",
 					     request->force ? "force" : "",
 					     request->path,
 					     NULL};

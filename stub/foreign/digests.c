@@ -197,9 +197,9 @@ static int run(struct pass *pass, uint8_t digest[SHA256_SIZE], struct fault *fau
 	return result;
 }
 
-int digests_add(const struct source *source, struct table *table, struct fault *fault)
+int digests_add(const struct source *source, struct raw_index *made, struct fault *fault)
 {
-	struct index_head *head = table->bytes;
+	struct index_head *head = made->bytes;
 	struct pass pass = {.source = source, .frames = (void *)(head + 1), .count = head->frames};
 	return run(&pass, head->image_sha256, fault);
 }

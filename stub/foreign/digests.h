@@ -10,10 +10,10 @@
 #include "base/sha256.h"
 #include "squashfs/squashfs.h"
 
-/* Put the digests that it lacks into the table of the image open as `source->fd`. The table is sound, and the source may hold what it
+/* Put the digests that it lacks into the index of the image open as `source->fd`. The index is sound, and the source may hold what it
  * was made of, or nothing. Can be done at any time; whether the image is still the file that it was is for the caller to ask
  * afterwards. */
-int digests_add(const struct source *source, struct table *table, struct fault *fault);
+int digests_add(const struct source *source, struct raw_index *made, struct fault *fault);
 
 /* The SHA-256 of the whole file, and nothing else about it. */
 int digests_whole(const struct source *source, uint8_t digest[SHA256_SIZE], struct fault *fault);

@@ -55,6 +55,12 @@ ssize_t files_read(struct files *files, const struct node *file, uint64_t offset
 	return (ssize_t)size;
 }
 
+bool files_read_part(struct files *files, const struct node *file, uint64_t offset, void *out, uint64_t size)
+{
+	uint64_t end = file->size;
+	return offset <= end && size <= end - offset && files_read(files, file, offset, out, (size_t)size) == (ssize_t)size;
+}
+
 void files_free(struct files *files)
 {
 	for (unsigned i = 0; i < FILES_KEPT; i++)

@@ -2,6 +2,7 @@
 #ifndef TMPRUN_FOREIGN_FILES_H
 #define TMPRUN_FOREIGN_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,8 @@ struct files {
 
 /* The file's bytes from `offset` on, `size` of them or what there is: how many, or -1 when the image is damaged there. */
 ssize_t files_read(struct files *files, const struct node *file, uint64_t offset, void *out, size_t size);
+/* All of them; false when the file has not got so many, or is damaged. */
+bool files_read_part(struct files *files, const struct node *file, uint64_t offset, void *out, uint64_t size);
 void files_free(struct files *files);
 
 #endif

@@ -51,9 +51,9 @@ static int wanted_mode(const struct request *request)
 	return gate_mode(request->fill ? request->fill : environment_text(&request->environment, TMPRUN_FILL));
 }
 
-bool first_may_go(const struct request *request, const struct image *image, const struct table *table)
+bool first_may_go(const struct request *request, const struct image *image, const struct raw_index *made)
 {
-	const struct index_head *head = table->bytes;
+	const struct index_head *head = made->bytes;
 	int mode = wanted_mode(request);
 	if (strcmp(request->verb, "run") != 0 || request->verify || image->unsettled || mode == FILL_EAGER)
 		return false;
@@ -62,9 +62,9 @@ bool first_may_go(const struct request *request, const struct image *image, cons
 	return has_no_writer(image->fd) || tells_of_changes(image->fd);
 }
 
-void first_mark(const struct image *image, struct table *table)
+void first_mark(const struct image *image, struct raw_index *made)
 {
-	struct index_head *head = table->bytes;
+	struct index_head *head = made->bytes;
 	char identity[IDENTITY_SIZE];
 	image_identity(&image->stat, identity);
 	head->flags |= INDEX_UNHASHED;

@@ -1,14 +1,14 @@
 #include "foreign/fixups.h"
 
 #include "base/system.h"
-#include "foreign/find.h"
 #include "foreign/slot.h"
+#include "image/walk.h"
 #include "squashfs/order.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANY_GLIBC = 2 << 16, GLIBC_LOADERS = 3 };
+enum { GLIBC_LOADERS = 3 };
 
 /* The loaders' file names are part of each machine's ABI; glibc's come first. */
 static const char *const loaders[] = {"ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "ld-linux-riscv64-lp64d.so.1",
@@ -62,7 +62,7 @@ static void find_loaders(struct plan_made *plan)
 		size_t which = loader_named(name, node->name_length);
 		if (which == COUNT(loaders) || plan->named[which] != NOT_FOUND)
 			continue;
-		uint32_t file = find_from(index, node->parent, name, node->name_length);
+		uint32_t file = walk_to(index, node->parent, name, node->name_length);
 		if (file != NOT_FOUND && index->nodes[file].type == NODE_FILE)
 			plan->named[which] = file;
 	}
@@ -72,7 +72,7 @@ static bool find_interpreter(const struct plan_made *plan, const struct slot_fou
 {
 	const char *name = strrchr(slot->path, '/') + 1;
 	size_t which = loader_named(name, strlen(name));
-	uint32_t node = find_from(plan->index, 0, slot->path, slot->length);
+	uint32_t node = walk_to(plan->index, 0, slot->path, slot->length);
 	if (node == NOT_FOUND && which < COUNT(loaders))
 		node = plan->named[which];
 	if (node == NOT_FOUND || plan->index->nodes[node].type != NODE_FILE || !(plan->index->nodes[node].flags & NODE_FIRST))
@@ -165,7 +165,7 @@ static uint32_t write_records(const struct plan_made *plan, struct fixup *record
 }
 
 /* The index with the records between its segments and its strings. */
-static int insert(const struct plan_made *plan, const uint32_t *by_node, struct table *table, struct fault *fault)
+static int insert(const struct plan_made *plan, const uint32_t *by_node, struct raw_index *made, struct fault *fault)
 {
 	const struct index *index = plan->index;
 	uint32_t records = plan->used + plan->count;
@@ -181,18 +181,18 @@ static int insert(const struct plan_made *plan, const uint32_t *by_node, struct 
 	head->strings = write_records(plan, (void *)(bytes + before), strings, by_node);
 	head->fixups = records;
 	memcpy(strings + head->strings, index->strings + index->head->strings, metadata);
-	*table = (struct table){bytes, (size_t)(strings - bytes) + head->strings + metadata};
+	*made = (struct raw_index){bytes, (size_t)(strings - bytes) + head->strings + metadata};
 	return 0;
 }
 
-int fixups_plan(struct files *files, struct table *table, struct fault *fault)
+int fixups_plan(struct files *files, struct raw_index *made, struct fault *fault)
 {
 	uint32_t nodes = files->index->head->nodes;
 	CLEANUP(free_pointer) uint32_t *numbers = zeroed(nodes, sizeof *numbers);
 	CLEANUP(free_pointer) uint32_t *spare = zeroed(nodes, sizeof *spare);
 	CLEANUP(free_pointer) struct fixup *fixups = zeroed(nodes, sizeof *fixups);
 	CLEANUP(free_pointer) struct plan_made *plan = zeroed(1, sizeof *plan);
-	*table = (struct table){0};
+	*made = (struct raw_index){0};
 	if (!numbers || !spare || !fixups || !plan)
 		return FAILED(fault, "no memory for the index");
 	plan->files = files;
@@ -203,5 +203,5 @@ int fixups_plan(struct files *files, struct table *table, struct fault *fault)
 	for (uint32_t i = 0; i < plan->count; i++)
 		numbers[i] = i;
 	order_sort(numbers, spare, plan->count, compare_nodes, fixups);
-	return plan->count ? insert(plan, numbers, table, fault) : 0;
+	return plan->count ? insert(plan, numbers, made, fault) : 0;
 }

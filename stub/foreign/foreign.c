@@ -68,8 +68,8 @@ static int read_and_keep(const struct request *request, struct image *image, str
 	if (!load_as_copy(&reading, image, &request->environment)) {
 		if (reading_tables(&reading, fault) < 0)
 			return -1;
-		if (first_may_go(request, image, &reading.table)) {
-			first_mark(image, &reading.table);
+		if (first_may_go(request, image, &reading.made)) {
+			first_mark(image, &reading.made);
 			if (reading_load(&reading, image, fault) < 0)
 				return -1;
 			if (is_no_app(request, image))

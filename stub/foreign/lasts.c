@@ -14,7 +14,7 @@
 
 enum { SHOWN = 48 }; /* bytes of the app's name: a line must not wrap, or it could not be taken away */
 
-/* What is being done now; there is one start in a process. */
+/* What is being done, and told to the user; there is one start in a process. */
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t end;
@@ -22,7 +22,7 @@ static struct {
 	const struct request *request;
 	const char *what;
 	bool running, over;
-} now = {.lock = PTHREAD_MUTEX_INITIALIZER, .end = PTHREAD_COND_INITIALIZER};
+} told = {.lock = PTHREAD_MUTEX_INITIALIZER, .end = PTHREAD_COND_INITIALIZER};
 
 static void put(const char *text)
 {
@@ -33,9 +33,9 @@ static void put(const char *text)
 static void say(unsigned seconds)
 {
 	char name[SHOWN], line[sizeof name + 64], number[24];
-	const char *slash = strrchr(now.request->shown, '/');
-	printable(name, sizeof name, slash ? slash + 1 : now.request->shown);
-	join(line, sizeof line, CLEAR, now.what, " ", name, " ... ", decimal(number, seconds), " s", (char *)NULL);
+	const char *slash = strrchr(told.request->shown, '/');
+	printable(name, sizeof name, slash ? slash + 1 : told.request->shown);
+	join(line, sizeof line, CLEAR, told.what, " ", name, " ... ", decimal(number, seconds), " s", (char *)NULL);
 	put(line);
 }
 
@@ -44,15 +44,15 @@ static void *tell(void *unused)
 	struct timespec until;
 	unsigned seconds = 0;
 	clock_gettime(CLOCK_REALTIME, &until);
-	pthread_mutex_lock(&now.lock);
-	while (!now.over) {
+	pthread_mutex_lock(&told.lock);
+	while (!told.over) {
 		until.tv_sec++;
-		while (!now.over && pthread_cond_timedwait(&now.end, &now.lock, &until) == 0)
+		while (!told.over && pthread_cond_timedwait(&told.end, &told.lock, &until) == 0)
 			;
-		if (!now.over)
+		if (!told.over)
 			say(++seconds);
 	}
-	pthread_mutex_unlock(&now.lock);
+	pthread_mutex_unlock(&told.lock);
 	if (seconds)
 		put(CLEAR);
 	return unused;
@@ -60,14 +60,14 @@ static void *tell(void *unused)
 
 static void end(void)
 {
-	if (!now.running)
+	if (!told.running)
 		return;
-	pthread_mutex_lock(&now.lock);
-	now.over = true;
-	pthread_cond_signal(&now.end);
-	pthread_mutex_unlock(&now.lock);
-	pthread_join(now.thread, NULL);
-	now.running = false;
+	pthread_mutex_lock(&told.lock);
+	told.over = true;
+	pthread_cond_signal(&told.end);
+	pthread_mutex_unlock(&told.lock);
+	pthread_join(told.thread, NULL);
+	told.running = false;
 }
 
 void start_lasts(const struct request *request, const char *what)
@@ -76,12 +76,12 @@ void start_lasts(const struct request *request, const char *what)
 	end();
 	if (!what || strcmp(request->verb, "run") != 0 || !isatty(STDERR_FILENO))
 		return;
-	now.request = request;
-	now.what = what;
-	now.over = false;
+	told.request = request;
+	told.what = what;
+	told.over = false;
 	/* Signals are for the thread that works. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	now.running = pthread_create(&now.thread, NULL, tell, NULL) == 0;
+	told.running = pthread_create(&told.thread, NULL, tell, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -19,10 +19,10 @@ int reading_begin(struct reading *reading, const struct image *image, struct fau
 void reading_free(struct reading *reading)
 {
 	source_free(&reading->source);
-	free(reading->table.bytes);
+	free(reading->made.bytes);
 }
 
-/* Another table in the place of the index that is loaded, or the same one that was changed. */
+/* Another one in the place of the index that is loaded, or the same one that was changed. */
 static int load_again(struct index *index, void *bytes, size_t size, struct fault *fault)
 {
 	if (bytes != index->bytes)
@@ -35,7 +35,7 @@ static int load_again(struct index *index, void *bytes, size_t size, struct faul
 static int look_at_files(struct image *image, struct fault *fault)
 {
 	struct index *index = &image->index;
-	struct table with_fixups = {0};
+	struct raw_index with_fixups = {0};
 	CLEANUP(files_free) struct files files = {.fd = image->fd, .index = index};
 	image_prepare(image, &files.codec);
 	if (fixups_wanted(index) && fixups_plan(&files, &with_fixups, fault) < 0)
@@ -43,9 +43,9 @@ static int look_at_files(struct image *image, struct fault *fault)
 	bool impatient = is_impatient(&files);
 	if (!with_fixups.bytes && !impatient)
 		return 0;
-	struct table table = with_fixups.bytes ? with_fixups : (struct table){index->bytes, index->size};
-	((struct index_head *)table.bytes)->flags |= impatient ? INDEX_AT_ONCE : 0;
-	return load_again(index, table.bytes, table.size, fault);
+	struct raw_index made = with_fixups.bytes ? with_fixups : (struct raw_index){index->bytes, index->size};
+	((struct index_head *)made.bytes)->flags |= impatient ? INDEX_AT_ONCE : 0;
+	return load_again(index, made.bytes, made.size, fault);
 }
 
 /* For the debug log: when each of the steps was done, in microseconds. */
@@ -60,7 +60,7 @@ static void say_how_long(const struct reading *reading, uint64_t hashed)
 int reading_tables(struct reading *reading, struct fault *fault)
 {
 	reading->begun_at = now_us();
-	if (squashfs_read(&reading->source, reading->head.payload, &reading->table, fault) < 0)
+	if (squashfs_read(&reading->source, reading->head.payload, &reading->made, fault) < 0)
 		return -1;
 	reading->tables_at = now_us();
 	return 0;
@@ -71,10 +71,10 @@ int reading_load(struct reading *reading, struct image *image, struct fault *fau
 	uint64_t hashed = now_us();
 	if (!image_unchanged(image))
 		return source_changed(fault);
-	void *bytes = reading->table.bytes;
-	reading->table.bytes = NULL;
+	void *bytes = reading->made.bytes;
+	reading->made.bytes = NULL;
 	image->base = 0;
-	if (index_load(&image->index, bytes, reading->table.size, fault) < 0 || look_at_files(image, fault) < 0)
+	if (index_load(&image->index, bytes, reading->made.size, fault) < 0 || look_at_files(image, fault) < 0)
 		return -1;
 	say_how_long(reading, hashed);
 	return 0;
@@ -82,20 +82,20 @@ int reading_load(struct reading *reading, struct image *image, struct fault *fau
 
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault)
 {
-	return digests_add(&reading->source, &reading->table, fault) < 0 ? -1 : reading_load(reading, image, fault);
+	return digests_add(&reading->source, &reading->made, fault) < 0 ? -1 : reading_load(reading, image, fault);
 }
 
 int reading_hash_loaded(struct image *image, struct fault *fault)
 {
 	const struct source source = {.fd = image->fd, .size = image->size};
-	struct table table = {image->index.bytes, image->index.size};
-	struct index_head *head = table.bytes;
+	struct raw_index made = {image->index.bytes, image->index.size};
+	struct index_head *head = made.bytes;
 	head->flags &= ~(uint32_t)INDEX_UNHASHED;
-	if (digests_add(&source, &table, fault) < 0)
+	if (digests_add(&source, &made, fault) < 0)
 		return -1;
 	if (!image_unchanged(image))
 		return source_changed(fault);
-	return load_again(&image->index, table.bytes, table.size, fault);
+	return load_again(&image->index, made.bytes, made.size, fault);
 }
 
 int read_foreign(struct image *image, struct fault *fault)

@@ -13,7 +13,7 @@ int read_foreign(struct image *image, struct fault *fault);
 struct reading {
 	struct source source; /* of the open image */
 	struct head head;
-	struct table table;
+	struct raw_index made;
 	uint64_t begun_at, tables_at; /* now_us(): when its tables were begun with, and done */
 };
 
@@ -23,7 +23,7 @@ int reading_begin(struct reading *reading, const struct image *image, struct fau
 int reading_tables(struct reading *reading, struct fault *fault);
 /* The digests, and the index. */
 int reading_finish(struct reading *reading, struct image *image, struct fault *fault);
-/* The index alone, of a table that was marked by first_mark. */
+/* The index alone, of one that was marked by first_mark. */
 int reading_load(struct reading *reading, struct image *image, struct fault *fault);
 /* An index that was loaded so gets its digests. */
 int reading_hash_loaded(struct image *image, struct fault *fault);

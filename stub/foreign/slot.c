@@ -34,14 +34,6 @@ struct program {
 	} table;
 };
 
-/* False when the file has not got all of it, or is damaged. */
-static bool read_part(struct program *program, uint64_t offset, void *out, uint64_t size)
-{
-	uint64_t end = program->file->size;
-	return offset <= end && size <= end - offset &&
-	       files_read(program->files, program->file, offset, out, (size_t)size) == (ssize_t)size;
-}
-
 static void own(struct program *program, uint64_t start, uint64_t size)
 {
 	uint64_t stop;
@@ -57,7 +49,7 @@ static bool look_at_segments(struct program *program, struct slot_found *slot, E
 	uint64_t size = head->e_phnum * sizeof *named;
 	unsigned found = 0;
 	if (head->e_phentsize != sizeof *named || head->e_phnum > MOST_SEGMENTS ||
-	    !read_part(program, head->e_phoff, program->table.segments, size))
+	    !files_read_part(program->files, program->file, head->e_phoff, program->table.segments, size))
 		return false;
 	own(program, 0, sizeof *head);
 	own(program, head->e_phoff, size);
@@ -81,7 +73,7 @@ static bool look_at_sections(struct program *program)
 	if (head->e_shoff == 0)
 		return true;
 	if (head->e_shentsize != sizeof(Elf64_Shdr) || head->e_shnum == 0 || head->e_shnum > MOST_SECTIONS ||
-	    !read_part(program, head->e_shoff, program->table.sections, size))
+	    !files_read_part(program->files, program->file, head->e_shoff, program->table.sections, size))
 		return false;
 	own(program, head->e_shoff, size);
 	for (unsigned i = 0; i < head->e_shnum; i++) {
@@ -103,7 +95,7 @@ static int compare_owned(const void *context, uint32_t left, uint32_t right)
 /* Zeros that may be written over: what can be read of them is at once in the table's room. */
 static bool is_free(struct program *program, uint64_t at, size_t size, bool *readable)
 {
-	*readable = read_part(program, at, program->table.bytes, size);
+	*readable = files_read_part(program->files, program->file, at, program->table.bytes, size);
 	for (size_t i = 0; *readable && i < size; i++)
 		if (program->table.bytes[i])
 			return false;
@@ -144,7 +136,8 @@ static bool find_room(struct program *program, struct slot_found *slot)
 
 static bool read_path(struct program *program, const Elf64_Phdr *named, struct slot_found *slot)
 {
-	if (named->p_filesz < 2 || named->p_filesz > sizeof slot->path || !read_part(program, named->p_offset, slot->path, named->p_filesz))
+	if (named->p_filesz < 2 || named->p_filesz > sizeof slot->path ||
+	    !files_read_part(program->files, program->file, named->p_offset, slot->path, named->p_filesz))
 		return false;
 	slot->length = (uint32_t)named->p_filesz - 1;
 	return slot->path[0] == '/' && !slot->path[slot->length] && strlen(slot->path) == slot->length && !strchr(slot->path, '\n');
@@ -168,7 +161,7 @@ static bool find_in_elf(struct files *files, const struct node *file, struct slo
 	Elf64_Phdr named = {0};
 	struct program *program = program_for(files, file);
 	slot->kind = FIXUP_ELF;
-	return program && read_part(program, 0, &program->head, sizeof program->head) &&
+	return program && files_read_part(program->files, program->file, 0, &program->head, sizeof program->head) &&
 	       memcmp(program->head.e_ident, ident, sizeof ident) == 0 && program->head.e_phnum &&
 	       look_at_segments(program, slot, &named) && look_at_sections(program) && find_room(program, slot) &&
 	       read_path(program, &named, slot);

@@ -21,21 +21,21 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 /* What we make of it has to be right. */
-static void load(struct index *index, struct table *table)
+static void load(struct index *index, struct raw_index *made)
 {
 	struct fault fault = {0};
-	void *owned = table->bytes;
-	table->bytes = NULL;
-	if (index_load(index, owned, table->size, &fault) < 0)
+	void *owned = made->bytes;
+	made->bytes = NULL;
+	if (index_load(index, owned, made->size, &fault) < 0)
 		abort();
 }
 
-static void use(int fd, struct table *table)
+static void use(int fd, struct raw_index *made)
 {
 	struct fault fault = {0};
-	struct table planned;
+	struct raw_index planned;
 	struct index index, other;
-	load(&index, table);
+	load(&index, made);
 	struct files files = {.fd = fd, .index = &index};
 	char start[8];
 	for (uint32_t i = 0; i < index.head->nodes && i < 16; i++)
@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	static int fd = -1;
 	struct fault fault = {0}, ignored = {0};
-	struct table table = {0};
+	struct raw_index made = {0};
 	struct head head;
 	if (fd < 0) {
 		fd = memfd_create("squashfs", 0);
@@ -68,9 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct source program = {.fd = fd, .size = size}, source = program;
 	head_read(&head, &program, &ignored);
 	source_free(&program);
-	if (squashfs_read(&source, 0, &table, &fault) == 0 && digests_add(&source, &table, &fault) == 0)
-		use(fd, &table);
+	if (squashfs_read(&source, 0, &made, &fault) == 0 && digests_add(&source, &made, &fault) == 0)
+		use(fd, &made);
 	source_free(&source);
-	free(table.bytes);
+	free(made.bytes);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "gate/give_up.h"
 #include "gate/guard.h"
 #include "gate/hands.h"
+#include "gate/heir.h"
 #include "gate/image_lease.h"
 #include "gate/mode.h"
 #include "gate/refuse.h"
@@ -24,20 +25,15 @@
 #include "gate/trace.h"
 #include "image/index.h"
 #include "store/entry.h"
-#include "store/layout.h"
 #include "store/users.h"
 #include "store/watch.h"
-#include "tree/plan.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -45,7 +41,6 @@
 #include <unistd.h>
 
 enum {
-	TAKEOVER_US = (MISSED_BEATS + 2) * BEAT_MS * 1000, /* a filler that is no more may have been deaf for so long */
 	LOOK_EVERY_US = 3000000, /* how often it is asked whether anybody still uses the tree */
 	BEHIND_NICE = 10,        /* of what nobody waits for */
 };
@@ -104,11 +99,6 @@ static void order_frames(struct filler *filler)
 			filler->order[filler->order_count++] = f;
 }
 
-static void look_ahead(struct filler *filler)
-{
-	filler->hot_end = filler->gate->mode == FILL_DEMAND ? 0 : filler->hot_frames;
-}
-
 static bool make_tables(struct filler *filler)
 {
 	const struct index_head *head = filler->index->head;
@@ -143,7 +133,7 @@ int filler_prepare(struct filler *filler, struct gate *gate, struct fault *fault
 		return FAILED(fault, "no memory to fill with");
 	filler->hot_count = trace_load(gate->trace, filler->index, filler->hot);
 	order_frames(filler);
-	look_ahead(filler);
+	hands_look_ahead(filler);
 	if (hands_prepare(filler, fault) < 0)
 		return -1;
 	if (ties_open(gate, fault) < 0)
@@ -162,77 +152,6 @@ int filler_prepare(struct filler *filler, struct gate *gate, struct fault *fault
 	return FAILED(fault, "no threads to fill with");
 }
 
-/* What was done and is not shared, nobody has done. */
-static void begin_anew(struct filler *filler)
-{
-	const struct index_head *head = filler->index->head;
-	uint64_t ticket;
-	memset((void *)filler->frames, FRAME_TODO, head->frames);
-	memset((void *)filler->asked, UNASKED, head->nodes);
-	filler->job_count = filler->next_job = 0;
-	while (read(filler->job_tickets, &ticket, sizeof ticket) == sizeof ticket)
-		continue;
-	filler->opened_count = filler->served = 0;
-	filler->waiting = 0;
-	filler->deadline = 0;
-	filler->has_threads = false;
-	filler->serving = filler->next_hand = 0;
-	filler->next_hot = 0;
-	filler->hurried = false;
-	look_ahead(filler);
-	read(filler->bell, &ticket, sizeof ticket);
-	filler->next_cold = filler->hot_frames;
-	filler->stopped = filler->refused = false;
-	atomic_flag_clear(&filler->refused_busy);
-	filler->turn = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	filler->writing = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
-	hands_begin_anew(filler);
-}
-
-/* A file that another filler may have been at: what it completed is released, and of all else nothing is written. */
-static void inherit_file(struct filler *filler, uint32_t number)
-{
-	struct gate *gate = filler->gate;
-	int fd = held(gate, number);
-	if (fd < 0)
-		return;
-	if (is_complete(gate, number)) {
-		hands_release(filler, number);
-		return;
-	}
-	gate->held_node[fd] = number;
-	hands_forget(filler, number);
-	fcntl(fd, F_SETOWN, getpid());
-}
-
-/* Another filler died. It had our descriptors, and its lock on the entry is ours to let go. */
-static void inherit(struct filler *filler)
-{
-	struct gate *gate = filler->gate;
-	uint32_t done = 0;
-	uint64_t now = now_us();
-	claim_let_go(filler);
-	begin_anew(filler);
-	memset(gate->held_node, 0xff, gate->held_size * sizeof *gate->held_node);
-	for (uint32_t n = 0; n < filler->index->head->nodes; n++) {
-		if (gate->up_front[n])
-			continue;
-		done += is_complete(gate, n);
-		inherit_file(filler, n);
-	}
-	atomic_store(&gate->shared->done, done);
-	int spare = atomic_load(&gate->shared->spare);
-	if (spare >= 0)
-		fcntl(spare, F_SETOWN, getpid());
-	uint64_t waiting = atomic_load(&gate->shared->waiting_since);
-	filler->asked_at = now;
-	filler->looked_at = waiting && waiting < now - TAKEOVER_US ? waiting : now - TAKEOVER_US;
-	refuse_inherited(filler);
-	image_lease_own(filler);
-	if (atomic_load(&gate->shared->turned_away) && gate->mode != FILL_DEMAND)
-		hands_hurry(filler);
-}
-
 /* In what was its guard. Threads and a guard of our own may be refused now: then we do without, and try again. */
 static void take_over_from(struct filler *filler)
 {
@@ -242,7 +161,7 @@ static void take_over_from(struct filler *filler)
 		_exit(0);
 	}
 	ties_own(filler->gate);
-	inherit(filler);
+	heir_begin(filler);
 	guard_spawn(filler, take_over_from);
 	hands_start(filler);
 	ask_all_broken(filler);

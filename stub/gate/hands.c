@@ -392,6 +392,11 @@ int hands_prepare(struct filler *filler, struct fault *fault)
 	return 0;
 }
 
+void hands_look_ahead(struct filler *filler)
+{
+	filler->hot_end = filler->gate->mode == FILL_DEMAND ? 0 : filler->hot_frames;
+}
+
 void hands_begin_anew(struct filler *filler)
 {
 	for (unsigned i = 0; i < 1 + filler->crew + behind(filler); i++) {

@@ -12,6 +12,9 @@
 /* Have all the memory that they will need. */
 int hands_prepare(struct filler *filler, struct fault *fault);
 
+/* As the mode says: how much of what the app is known to need soon is filled before it asks. */
+void hands_look_ahead(struct filler *filler);
+
 /* Another process was at work with it. */
 void hands_begin_anew(struct filler *filler);
 

@@ -102,7 +102,7 @@ struct hand {
 	uint32_t cached;             /* the frame in `plain`, or HOLE */
 };
 
-/* What a filler knows. Whoever takes over has a copy, and begins anew with it: see filler_inherit. */
+/* What a filler knows. Whoever takes over has a copy, and begins anew with it: see gate/heir.c. */
 struct filler {
 	struct gate *gate;
 	const struct index *index;

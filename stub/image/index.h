@@ -22,6 +22,7 @@ enum {
 	MAX_TARGET = 4095,
 	MAX_INTERPRETER = 255,
 	INTERPRETERS_MAX = 8,
+	ANY_GLIBC = 2 << 16, /* what an interpreter needs that will do in any version: major << 16 | minor */
 };
 
 /* Bundles have the first three, and so has the stub; the others occur in images that are no bundles. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The table in the making. */
+/* The index in the making. */
 struct making {
 	const struct index *index;
 	const struct programs *programs;

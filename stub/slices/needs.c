@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* No program has as many; tables that claim more lie. */
-enum { MOST_SEGMENTS = 256, MOST_ENTRIES = 512, MOST_VERSIONS = 4096, NAME_ROOM = 32, RELR_SINCE = 2 << 16 | 36 };
+enum { MOST_SEGMENTS = 256, MOST_ROWS = 512, MOST_VERSIONS = 4096, NAME_ROOM = 32, RELR_SINCE = 2 << 16 | 36 };
 
 /* What is for another machine asks nothing of this one. */
 #ifdef __aarch64__
@@ -26,12 +26,6 @@ struct program {
 	uint64_t versions, strings; /* addresses */
 };
 
-static bool read_part(struct program *program, uint64_t offset, void *out, size_t size)
-{
-	uint64_t end = program->file->size;
-	return offset <= end && size <= end - offset && files_read(program->files, program->file, offset, out, size) == (ssize_t)size;
-}
-
 /* `size` bytes at an address of the running program. */
 static bool read_address(struct program *program, uint64_t address, void *out, size_t size)
 {
@@ -42,7 +36,7 @@ static bool read_address(struct program *program, uint64_t address, void *out, s
 		    size > segment->p_filesz - (address - segment->p_vaddr))
 			continue;
 		return !__builtin_add_overflow(segment->p_offset, address - segment->p_vaddr, &offset) &&
-		       read_part(program, offset, out, size);
+		       files_read_part(program->files, program->file, offset, out, size);
 	}
 	return false;
 }
@@ -50,19 +44,20 @@ static bool read_address(struct program *program, uint64_t address, void *out, s
 static bool read_segments(struct program *program)
 {
 	Elf64_Ehdr head;
-	if (!read_part(program, 0, &head, sizeof head) || memcmp(head.e_ident, ELFMAG "\2\1\1", EI_VERSION + 1) != 0 ||
-	    head.e_machine != HERE || head.e_phentsize != sizeof *program->segments || head.e_phnum > MOST_SEGMENTS)
+	if (!files_read_part(program->files, program->file, 0, &head, sizeof head) ||
+	    memcmp(head.e_ident, ELFMAG "\2\1\1", EI_VERSION + 1) != 0 || head.e_machine != HERE ||
+	    head.e_phentsize != sizeof *program->segments || head.e_phnum > MOST_SEGMENTS)
 		return false;
 	program->count = head.e_phnum;
-	return read_part(program, head.e_phoff, program->segments, head.e_phnum * sizeof *program->segments);
+	return files_read_part(program->files, program->file, head.e_phoff, program->segments, head.e_phnum * sizeof *program->segments);
 }
 
-static void take_entry(struct program *program, const Elf64_Dyn *entry)
+static void take_row(struct program *program, const Elf64_Dyn *row)
 {
-	if (entry->d_tag == DT_VERNEED)
-		program->versions = entry->d_un.d_ptr;
-	else if (entry->d_tag == DT_STRTAB)
-		program->strings = entry->d_un.d_ptr;
+	if (row->d_tag == DT_VERNEED)
+		program->versions = row->d_un.d_ptr;
+	else if (row->d_tag == DT_STRTAB)
+		program->strings = row->d_un.d_ptr;
 }
 
 static bool read_dynamic(struct program *program)
@@ -72,11 +67,12 @@ static bool read_dynamic(struct program *program)
 		if (program->segments[i].p_type == PT_DYNAMIC)
 			dynamic = &program->segments[i];
 	uint64_t count = dynamic ? dynamic->p_filesz / sizeof(Elf64_Dyn) : 0;
-	for (uint64_t i = 0; i < count && i < MOST_ENTRIES; i++) {
-		Elf64_Dyn entry;
-		if (!read_part(program, dynamic->p_offset + i * sizeof entry, &entry, sizeof entry) || entry.d_tag == DT_NULL)
+	for (uint64_t i = 0; i < count && i < MOST_ROWS; i++) {
+		Elf64_Dyn row;
+		if (!files_read_part(program->files, program->file, dynamic->p_offset + i * sizeof row, &row, sizeof row) ||
+		    row.d_tag == DT_NULL)
 			break;
-		take_entry(program, &entry);
+		take_row(program, &row);
 	}
 	return program->versions && program->strings;
 }

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define LIBC "libc.so.6"
-enum { ANY_GLIBC = 2 << 16 };
 
 bool programs_loader(const char *path, size_t length)
 {

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
-#include "foreign/find.h"
+#include "image/walk.h"
 #include "slices/choose.h"
 #include "slices/derive.h"
 #include "slices/own.h"
@@ -154,7 +154,7 @@ static bool is_here(const struct programs *programs)
 /* Whether the kernel could not start the image itself here: its AppRun is one of the programs, and there is no loader at all. */
 static bool is_hopeless(const struct request *request, const struct index *index, const struct programs *programs)
 {
-	uint32_t apprun = find_from(index, 0, "AppRun", strlen("AppRun"));
+	uint32_t apprun = walk_to(index, 0, "AppRun", strlen("AppRun"));
 	if (strcmp(request->verb, "run") != 0 || access(GLIBC_LOADER, F_OK) == 0)
 		return false;
 	for (uint32_t i = 0; i < programs->count; i++)

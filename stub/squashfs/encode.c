@@ -188,7 +188,7 @@ static size_t size_of(const struct index_head *head)
 }
 
 /* The header and the frames, and room for the rest: for the strings as much as they usually take. */
-static int begin(struct rows *rows, struct table *table, struct fault *fault)
+static int begin(struct rows *rows, struct raw_index *made, struct fault *fault)
 {
 	const struct tree *tree = rows->tree;
 	const struct blocks *blocks = tree->blocks;
@@ -199,7 +199,7 @@ static int begin(struct rows *rows, struct table *table, struct fault *fault)
 				  .flags = INDEX_FOREIGN,
 				  .image_size = blocks->source->size};
 	memcpy(head.magic, INDEX_MAGIC, sizeof head.magic); /* without a NUL behind it */
-	uint8_t *at = table->bytes = zeroed(1, table->size = size_of(&head));
+	uint8_t *at = made->bytes = zeroed(1, made->size = size_of(&head));
 	if (!at)
 		return no_memory(fault);
 	rows->head = memcpy(at, &head, sizeof head);
@@ -212,23 +212,23 @@ static int begin(struct rows *rows, struct table *table, struct fault *fault)
 }
 
 /* The strings and the metadata behind the rest. */
-static int finish(const struct rows *rows, struct table *table, struct fault *fault)
+static int finish(const struct rows *rows, struct raw_index *made, struct fault *fault)
 {
 	static const char metadata[] = "{}";
-	size_t room = table->size, before;
+	size_t room = made->size, before;
 	rows->head->metadata = sizeof metadata - 1;
 	rows->head->strings = (uint32_t)rows->strings.used;
-	table->size = size_of(rows->head);
-	before = table->size - rows->strings.used - (sizeof metadata - 1);
-	if (table->size > MAX_INDEX)
+	made->size = size_of(rows->head);
+	before = made->size - rows->strings.used - (sizeof metadata - 1);
+	if (made->size > MAX_INDEX)
 		return BAD_IMAGE(fault, "its index is larger than 128 MiB");
-	uint8_t *bytes = table->size > room ? realloc(table->bytes, table->size) : table->bytes;
+	uint8_t *bytes = made->size > room ? realloc(made->bytes, made->size) : made->bytes;
 	if (!bytes)
 		return no_memory(fault);
-	table->bytes = bytes;
+	made->bytes = bytes;
 	if (rows->strings.used)
 		memcpy(bytes + before, rows->strings.pool, rows->strings.used);
-	memcpy(bytes + table->size - (sizeof metadata - 1), metadata, sizeof metadata - 1);
+	memcpy(bytes + made->size - (sizeof metadata - 1), metadata, sizeof metadata - 1);
 	return 0;
 }
 
@@ -237,18 +237,18 @@ static void rows_free(struct rows *rows)
 	strings_free(&rows->strings);
 }
 
-int encode(struct tree *tree, struct table *table, struct fault *fault)
+int encode(struct tree *tree, struct raw_index *made, struct fault *fault)
 {
 	CLEANUP(rows_free) struct rows rows = {.tree = tree};
 	CLEANUP(free_pointer) uint32_t *by_name = zeroed(tree->items.count, sizeof *by_name);
 	CLEANUP(free_pointer) uint32_t *order = zeroed(tree->items.count, sizeof *order);
-	*table = (struct table){0};
+	*made = (struct raw_index){0};
 	if (!by_name || !order)
 		return no_memory(fault);
 	for (uint32_t i = 0; i < tree->items.count; i++)
 		by_name[i] = i;
 	const struct numbering numbering = {by_name, order};
-	if (number_all(tree, &numbering, fault) < 0 || begin(&rows, table, fault) < 0 || add_nodes(&rows, order, fault) < 0)
+	if (number_all(tree, &numbering, fault) < 0 || begin(&rows, made, fault) < 0 || add_nodes(&rows, order, fault) < 0)
 		return -1;
-	return finish(&rows, table, fault);
+	return finish(&rows, made, fault);
 }

@@ -12,7 +12,7 @@ enum {
 	EMPTY_LISTING = 3, /* an inode gives the size of a directory's listing plus this, for `.` and `..` */
 	LISTED_AT_ONCE = 256,
 	LISTING_HEADER = 12,
-	ENTRY_HEADER = 8,
+	NAME_HEADER = 8,
 };
 
 /* What inodes of a kind begin with, as it lies in the table. */
@@ -43,8 +43,8 @@ struct basic_symlink {
 _Static_assert(sizeof(struct inode) == 16 && sizeof(struct basic_directory) == 16 && sizeof(struct extended_directory) == 24, "layout");
 _Static_assert(sizeof(struct basic_file) == 16 && sizeof(struct extended_file) == 40 && sizeof(struct basic_symlink) == 8, "layout");
 
-/* An entry of a directory: what it says, and where its inode is. */
-struct entry {
+/* A name in a directory: what is said of it there, and where its inode is. */
+struct named {
 	uint32_t name, name_length, kind, number;
 	size_t place;
 };
@@ -234,22 +234,22 @@ static int read_kind(struct tree *tree, uint32_t number, const struct inode *ino
 	}
 }
 
-/* Read the inode of the item `number`, whose name stands in a directory at `depth`, and which is what `entry` says. */
-static int read_inode(struct tree *tree, uint32_t number, const struct entry *entry, uint32_t depth, struct fault *fault)
+/* Read the inode of the item `number`, whose name stands in a directory at `depth`, and which is what `named` says. */
+static int read_inode(struct tree *tree, uint32_t number, const struct named *named, uint32_t depth, struct fault *fault)
 {
 	char text[QUOTED_SIZE];
 	struct inode inode;
 	uint32_t names = 1;
-	const struct known *known = numbers_find(&tree->seen, entry->number);
+	const struct known *known = numbers_find(&tree->seen, named->number);
 	if (known)
-		return read_again(tree, item_at(tree, number), entry->place, known, fault);
-	if (take(&tree->inodes, entry->place, &inode, sizeof inode, fault) < 0)
+		return read_again(tree, item_at(tree, number), named->place, known, fault);
+	if (take(&tree->inodes, named->place, &inode, sizeof inode, fault) < 0)
 		return -1;
-	if (inode.kind == 0 || inode.kind > 2 * KINDS || (inode.kind - 1u) % KINDS + 1 != entry->kind || inode.number != entry->number)
+	if (inode.kind == 0 || inode.kind > 2 * KINDS || (inode.kind - 1u) % KINDS + 1 != named->kind || inode.number != named->number)
 		return LIES(fault, "a directory and an inode disagree on ", name_of(tree, item_at(tree, number), text));
-	if (read_kind(tree, number, &inode, entry->place + sizeof inode, depth, &names, fault) < 0)
+	if (read_kind(tree, number, &inode, named->place + sizeof inode, depth, &names, fault) < 0)
 		return -1;
-	struct known fresh = {entry->number, number, (uint32_t)entry->place + 1};
+	struct known fresh = {named->number, number, (uint32_t)named->place + 1};
 	return names > 1 ? numbers_add(&tree->seen, fresh, fault) : 0;
 }
 
@@ -272,23 +272,23 @@ static bool has_slash_or_nul(const uint8_t *name, size_t length)
 	return length;
 }
 
-static int check_name(const struct tree *tree, const struct entry *entry, struct fault *fault)
+static int check_name(const struct tree *tree, const struct named *named, struct fault *fault)
 {
 	char text[QUOTED_SIZE];
-	const uint8_t *name = tree->directories.plain + entry->name;
-	bool dots = name[0] == '.' && (entry->name_length == 1 || (entry->name_length == 2 && name[1] == '.'));
-	if (entry->name_length <= MAX_NAME && !dots && !has_slash_or_nul(name, entry->name_length))
+	const uint8_t *name = tree->directories.plain + named->name;
+	bool dots = name[0] == '.' && (named->name_length == 1 || (named->name_length == 2 && name[1] == '.'));
+	if (named->name_length <= MAX_NAME && !dots && !has_slash_or_nul(name, named->name_length))
 		return 0;
-	return BAD_IMAGE(fault, "illegal file name ", quoted(text, name, entry->name_length));
+	return BAD_IMAGE(fault, "illegal file name ", quoted(text, name, named->name_length));
 }
 
-static int add_item(struct tree *tree, uint32_t parent, const struct entry *entry, uint32_t depth, struct fault *fault)
+static int add_item(struct tree *tree, uint32_t parent, const struct named *named, uint32_t depth, struct fault *fault)
 {
 	struct item *item = list_add(&tree->items, sizeof *item);
 	if (!item)
 		return FAILED(fault, "no memory for the image's tables");
-	*item = (struct item){.parent = parent, .name = entry->name, .name_length = (uint16_t)entry->name_length};
-	return read_inode(tree, tree->items.count - 1, entry, depth, fault);
+	*item = (struct item){.parent = parent, .name = named->name, .name_length = (uint16_t)named->name_length};
+	return read_inode(tree, tree->items.count - 1, named, depth, fault);
 }
 
 /* The entries behind one header at *at, up to `end`; all their inodes begin in one block. */
@@ -312,14 +312,14 @@ static int read_group(struct tree *tree, const struct pending *directory, size_t
 			int16_t delta;
 			uint16_t kind, length;
 		} raw;
-		if (take(&tree->directories, *at, &raw, ENTRY_HEADER, fault) < 0)
+		if (take(&tree->directories, *at, &raw, NAME_HEADER, fault) < 0)
 			return -1;
-		struct entry entry = {(uint32_t)*at + ENTRY_HEADER, raw.length + 1u, raw.kind, header.base + (uint32_t)raw.delta,
+		struct named named = {(uint32_t)*at + NAME_HEADER, raw.length + 1u, raw.kind, header.base + (uint32_t)raw.delta,
 				      inodes + raw.inode};
-		*at += ENTRY_HEADER + entry.name_length;
+		*at += NAME_HEADER + named.name_length;
 		if (*at > end)
 			return LIES(fault, "a directory is cut short");
-		if (check_name(tree, &entry, fault) < 0 || add_item(tree, directory->item, &entry, directory->depth, fault) < 0)
+		if (check_name(tree, &named, fault) < 0 || add_item(tree, directory->item, &named, directory->depth, fault) < 0)
 			return -1;
 	}
 	return 0;
@@ -344,7 +344,7 @@ static int read_listing(struct tree *tree, const struct pending *directory, stru
 
 static int read_root(struct tree *tree, struct fault *fault)
 {
-	struct entry root = {.kind = 1};
+	struct named root = {.kind = 1};
 	struct inode inode;
 	uint64_t reference = tree->super->root;
 	if (chain_locate(&tree->inodes, reference >> 16, reference & 0xFFFF, 0, &root.place, fault) < 0 ||

@@ -40,7 +40,7 @@ static int read_tables(struct reader *reader, struct source *source, uint64_t st
 	return tables->raw ? 0 : -1;
 }
 
-int squashfs_read(struct source *source, uint64_t start, struct table *table, struct fault *fault)
+int squashfs_read(struct source *source, uint64_t start, struct raw_index *made, struct fault *fault)
 {
 	/* It is large, and the caller may have a small stack. */
 	CLEANUP(reader_free) struct reader *reader = calloc(1, sizeof *reader);
@@ -55,5 +55,5 @@ int squashfs_read(struct source *source, uint64_t start, struct table *table, st
 	reader->tree.blocks = &reader->blocks;
 	if (blocks_begin(&reader->blocks, fault) < 0 || tree_read(&reader->tree, fault) < 0 || blocks_finish(&reader->blocks, fault) < 0)
 		return -1;
-	return encode(&reader->tree, table, fault);
+	return encode(&reader->tree, made, fault);
 }

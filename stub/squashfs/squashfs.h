@@ -10,10 +10,10 @@
 
 #include "base/fault.h"
 #include "squashfs/source.h"
-#include "squashfs/table.h"
+#include "squashfs/raw_index.h"
 
-/* The index of the file system that begins at `start` in the image; the table is the caller's. Its numbers are in range as index_load
+/* The index of the file system that begins at `start` in the image; `made` is the caller's. Its numbers are in range as index_load
  * checks it. */
-int squashfs_read(struct source *source, uint64_t start, struct table *table, struct fault *fault);
+int squashfs_read(struct source *source, uint64_t start, struct raw_index *made, struct fault *fault);
 
 #endif

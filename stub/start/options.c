@@ -21,7 +21,7 @@ static const struct option options[] = {
 	{"--store", TEXT, offsetof(struct request, store), true},
 	{"--fill", TEXT, offsetof(struct request, fill), true},
 	{"--verify", FLAG, offsetof(struct request, verify), true},
-	{"--entry", TEXT, offsetof(struct request, entry), true},
+	{"--entry", TEXT, offsetof(struct request, program), true},
 	{"--typed", TEXT, offsetof(struct request, executed), false},
 	{"--into", TEXT, offsetof(struct request, directory), false},
 	{"--tree", TEXT, offsetof(struct request, directory), false}, /* --into, as verify calls it */

@@ -24,7 +24,7 @@ struct request {
 	const char *store;     /* --store, or NULL */
 	const char *fill;      /* --fill, or NULL */
 	const char *directory; /* where an extraction goes, or NULL */
-	const char *entry;     /* --entry: what to start of an archive, or NULL */
+	const char *program;   /* --entry: what to start of an archive, or NULL */
 	const char *verb;      /* what the front door is doing */
 	bool extract_and_run;
 	bool flag_taken;       /* --appimage-extract-and-run was taken out of the arguments */

@@ -2,6 +2,7 @@
 #include "store/kin.h"
 
 #include "base/file.h"
+#include "base/system.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -11,8 +12,7 @@
 
 enum {
 	GENERATIONS = 64,
-	CLOCK_SLACK_S = 60, /* a clock that is corrected by some seconds has not been set back */
-	ROUNDING_S = 2,     /* of two clocks' seconds */
+	ROUNDING_S = 2, /* of two clocks' seconds */
 	/* Of /proc/PID/stat, proc_pid_stat(5). */
 	STATE_FIELD = 3, /* the first behind the name in parentheses */
 	PARENT_FIELD = 4,

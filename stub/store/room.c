@@ -15,7 +15,6 @@
 enum {
 	IDLE_MAX = 256,
 	PAGE_ROUNDING = 2048, /* each file ends in a page of its own that is half empty on average */
-	CLOCK_SLACK_S = 60,   /* a clock that is corrected by some seconds has not been set back */
 };
 
 /* An entry that may give way. */

@@ -23,7 +23,7 @@ static int hand_over(int entry_fd, const int ends[2])
 {
 	struct sockaddr_un door = {.sun_family = AF_UNIX};
 	char number[24], control[CMSG_SPACE(2 * sizeof(int))] = {0};
-	struct timeval patience = {.tv_sec = ANSWER_WITHIN_MS / 1000};
+	struct timeval limit = {.tv_sec = ANSWER_WITHIN_MS / 1000};
 	struct iovec text = {.iov_base = "t", .iov_len = 1};
 	struct msghdr message = {.msg_name = &door, .msg_namelen = sizeof door, .msg_iov = &text, .msg_iovlen = 1};
 	CLEANUP(close_fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -35,7 +35,7 @@ static int hand_over(int entry_fd, const int ends[2])
 	rights->cmsg_type = SCM_RIGHTS;
 	rights->cmsg_len = CMSG_LEN(2 * sizeof(int));
 	memcpy(CMSG_DATA(rights), ends, 2 * sizeof(int));
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
 		return -1;
 	return sendmsg(fd, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }

@@ -61,11 +61,6 @@ const struct fixup *retarget_find(const struct retarget *retarget, uint32_t numb
 	return low < index->head->fixups && fixup->node == number && retarget->lacking & 1u << fixup->interpreter ? fixup : NULL;
 }
 
-bool retarget_concerns(const struct retarget *retarget, uint32_t number)
-{
-	return retarget_find(retarget, number);
-}
-
 const char *retarget_link(const struct retarget *retarget, uint32_t number, uint32_t *length)
 {
 	const struct index *index = retarget->index;

@@ -55,8 +55,6 @@ void retarget_plan(struct retarget *retarget, const struct image *image, const c
 
 /* The file is whole, and open to read and write: change what must be changed. 0, or -1 with errno. */
 int retarget_file(const struct retarget *retarget, uint32_t number, int fd);
-/* Whether that file is one of those. */
-bool retarget_concerns(const struct retarget *retarget, uint32_t number);
 /* The other target of a symlink, with its length, or NULL when it keeps its own. */
 const char *retarget_link(const struct retarget *retarget, uint32_t number, uint32_t *length);
 

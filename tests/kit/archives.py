@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from kit.apps import noise, write
 from kit.real_images import type_1_image
@@ -94,7 +94,7 @@ def member(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link:
     return info, content
 
 
-def tar(members: Iterable[tuple[tarfile.TarInfo, bytes]], form: int = tarfile.GNU_FORMAT) -> bytes:
+def tar(members: Iterable[tuple[tarfile.TarInfo, bytes]], form: Literal[0, 1, 2] = tarfile.GNU_FORMAT) -> bytes:
     """A tar archive, also one that nobody should make."""
     out = io.BytesIO()
     for info, content in members:
@@ -161,7 +161,7 @@ class Unpacked(NamedTuple):
     def by_bsdtar(cls, archive: Path, into: Path) -> Unpacked:
         """Also when it complains, as it does of what is odd."""
         into.mkdir()
-        command = ["bsdtar", "-xpf", archive, "-C", into]
+        command: list[str | Path] = ["bsdtar", "-xpf", archive, "-C", into]
         said = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"LC_ALL": "C.UTF-8"}).stderr
         return cls(comparable(into), 0, [], said.decode("utf-8", "replace").splitlines())
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.harness import Harness
+
 # Every way to get bytes out of a file.
 READS = {
     "read",
@@ -45,6 +47,13 @@ def calls(log: Path) -> list[Call]:
         if match:
             found.append(Call(int(match["pid"]), match["name"], match["rest"]))
     return found
+
+
+def trace(harness: Harness, *command: str | Path) -> list[Call]:
+    """The calls of a command that starts an app, up to there."""
+    log = harness.base / "trace"
+    harness.run(*strace(log), *command)
+    return until_app(calls(log))
 
 
 def until_app(found: list[Call]) -> list[Call]:

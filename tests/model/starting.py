@@ -28,7 +28,7 @@ def steps(config: Config, world: World, who: int) -> Steps:
         yield from step(config, world, who)
 
 
-# --- Taking an entry: open, lock, compare the name, look whether it may be used (entry_take in stub/store.c) ----------
+# --- Taking an entry: open, lock, compare the name, look whether it may be used (entry_take in stub/store/entry.c) ----
 
 
 def _look(config: Config, world: World, who: int) -> Steps:

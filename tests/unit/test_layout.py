@@ -159,6 +159,20 @@ def test_nothing_depends_on_an_assertion() -> None:
     assert found == []
 
 
+def test_what_is_imported_keeps_its_name() -> None:
+    """Only a command, whose function is called as it is, may not call what it uses so, too."""
+    found = []
+    for module, text in texts(PACKAGE).items():
+        tree = ast.parse(text)
+        targets = [each.targets[0] for each in tree.body if isinstance(each, ast.Assign)]
+        own = {each.id for each in targets if isinstance(each, ast.Name)}
+        own |= {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+        renamed = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
+                   for alias in node.names if alias.asname}  # fmt: skip
+        found += [f"{module}: {name}" for name in renamed - (own if folder(module) == "cli" else set())]
+    assert found == []
+
+
 # What is there, and what is not.
 
 

@@ -73,3 +73,33 @@ def test_the_tests_that_pages_name_are_there() -> None:
     assert sorted((page, name) for page, name in named if name not in there) == []
     files = {file for page in pages for file in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text())}
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def cited(pattern: str) -> set[tuple[str, str]]:
+    """What the pages and the sources name, comments with more than one line among it, and where."""
+    files = [*PAGES, ROOT / "CONTRIBUTING.md", *(ROOT / "stub").rglob("*.[ch]")]
+    files += [file for folder in ("tmprun", "tests", "bench/tmprun_bench") for file in (ROOT / folder).rglob("*.py")]
+    texts = {str(file.relative_to(ROOT)): re.sub(r"\n[\s*#/]*", " ", file.read_text()) for file in files}
+    return {(name, found) for name, text in texts.items() for found in re.findall(pattern, text)}
+
+
+def test_the_files_that_are_named_are_there() -> None:
+    """By their whole path; and in the page on architecture by folder and name."""
+    named = cited(r"(?<![\w/.-])((?:stub|tmprun|tests|docs)/[\w/-]{2,}\.(?:c|h|py|md))\b")
+    assert len(named) > 100
+    assert sorted((where, path) for where, path in named if not (ROOT / path).exists()) == []
+    houses = [ROOT, ROOT / "stub", ROOT / "tmprun", ROOT / "tests"]
+    paths = re.findall(r"`((?:\w+/)+\w+\.(?:c|h|py))`", (ROOT / "docs" / "architecture.md").read_text())
+    assert [path for path in paths if not any((house / path).exists() for house in houses)] == []
+
+
+def test_the_sections_that_are_named_are_there() -> None:
+    named = cited(r'(docs/[a-z-]+\.md[,)] "[^"]+")')
+    assert len(named) > 10
+    headings = {f"docs/{page.name}": re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE) for page in PAGES}
+    wrong = []
+    for where, what in named:
+        page, section = what[:-1].split(' "')
+        if section not in headings[page[:-1]]:
+            wrong.append((where, what))
+    assert sorted(wrong) == []

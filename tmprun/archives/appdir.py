@@ -7,8 +7,7 @@ import os
 import posixpath
 import shlex
 
-from tmprun.archives import entry as rules
-from tmprun.archives.entry import Entry
+from tmprun.archives.entry import Entry, find_entry
 from tmprun.archives.tree import Tree, on_disk
 from tmprun.desktop.entry import desktop_entry
 from tmprun.human import one_line
@@ -30,7 +29,7 @@ def make(
     if _make_executable(root, tree):
         notes.append("no file in it may be executed, as in archives from Windows; programs and scripts may now")
         tree = on_disk(root)
-    found = rules.find(tree, wanted, names)
+    found = find_entry(tree, wanted, names)
     top = os.path.join(root, os.fsdecode(found.top)) if found.top else root
     inner = tree.below(found.top) if found.top else tree
     if package:

@@ -39,7 +39,7 @@ class Unclear(UnsupportedImage):
     """It is not clear what to start."""
 
 
-def find(tree: Tree, wanted: str = "", names: tuple[str, ...] = ()) -> Entry:
+def find_entry(tree: Tree, wanted: str = "", names: tuple[str, ...] = ()) -> Entry:
     """What is to be started: `wanted`, or by the rules; Unclear with the candidates when they do not tell.
 
     `names` are what the archive or the package is called.

@@ -11,8 +11,7 @@ import struct
 from dataclasses import dataclass
 
 from tmprun.bundle.footer import read_footer
-from tmprun.elf import header as elf
-from tmprun.elf.machines import MAGIC as ELF
+from tmprun.elf import header, machines
 from tmprun.errors import BadImage, UnsupportedImage
 from tmprun.human import one_line
 from tmprun.images.iso import is_iso
@@ -100,7 +99,7 @@ def kind_of(fd: int, name: str = "") -> Kind:
     head = os.pread(fd, HEAD, 0)
     if read_footer(fd):
         return BUNDLE
-    if head.startswith(ELF):
+    if head.startswith(machines.MAGIC):
         return _behind_program(fd, head)
     if is_iso(fd):
         return Kind("ISO 9660 image", "iso")
@@ -166,7 +165,7 @@ def _behind_program(fd: int, head: bytes) -> Kind:
 def end_of_program(fd: int, head: bytes) -> int:
     """The end of the ELF file itself as the AppImage runtimes compute it: behind the table of section headers or the
     last section, whichever is later; 0 when it has none. (stub/foreign/head.c)"""
-    found = elf.parse(head) if elf.is_sound(head) else None
+    found = header.parse(head) if header.is_sound(head) else None
     if found is None:
         raise BadImage("its ELF header is damaged", remedy="download it again")
     offset, entry, count = found.sections_at, found.section_size, found.sections
@@ -177,7 +176,7 @@ def end_of_program(fd: int, head: bytes) -> int:
     if len(raw) < found.section_row:
         return offset + entry * count
     ((_, kind, where, length),) = found.sections_of(raw)
-    return max(offset + entry * count, 0 if kind == elf.SHT_NOBITS else where + length)
+    return max(offset + entry * count, 0 if kind == header.SHT_NOBITS else where + length)
 
 
 def zip_end(fd: int, size: int) -> bool:

@@ -14,8 +14,7 @@ from tmprun.cli.progress import waiting
 from tmprun.human import age_text, one_line, parse_age, parse_size, size_text, table
 from tmprun.report.audit import Finding, audit
 from tmprun.start.ask_engine import build, roots
-from tmprun.store import entries as store
-from tmprun.store import layout, usage
+from tmprun.store import entries, layout, usage
 from tmprun.store.entries import Entry, KnownImage
 from tmprun.store.prune import DEFAULT_SIZE, Item, Limits, Report, default_memory, default_shares
 from tmprun.store.prune import prune as prune_stores
@@ -50,14 +49,14 @@ def list_command(as_json: Json = False) -> None:
         tmprun cache list --json
     """
     view, now = usage.look(), time.time()
-    entries = store.entries(roots())
-    images = store.known_images(layout.cache())
+    found = entries.entries(roots())
+    images = entries.known_images(layout.cache())
     if as_json:
-        facts = [{**_facts(entry), "in_use": entry.locked or view.uses(entry.key)} for entry in entries]
+        facts = [{**_facts(entry), "in_use": entry.locked or view.uses(entry.key)} for entry in found]
         say_json({"entries": facts, "images": [_facts(image) for image in images]})
         return
     rows = [("KEY", "SIZE", "FILES", "LAST USE", "STATE", "STORE", "SOURCE")]
-    for entry in sorted(entries, key=lambda entry: -entry.last_use):
+    for entry in sorted(found, key=lambda entry: -entry.last_use):
         used = entry.locked or view.uses(entry.key)
         state = "in use" if used else "idle" if entry.complete else "incomplete"
         where, source = one_line(entry.root.path), one_line(entry.source)

@@ -17,8 +17,7 @@ from tmprun.convert import convert as converting
 from tmprun.errors import TmprunError, UnsupportedImage
 from tmprun.human import one_line
 from tmprun.images.image import Image
-from tmprun.pack.trace import Trace
-from tmprun.pack.trace import trace as run_traced
+from tmprun.pack.trace import Trace, run_traced
 
 
 def convert(

@@ -14,8 +14,7 @@ from tmprun.cli.output import say, say_json
 from tmprun.engine import programs
 from tmprun.engine.programs import stubs
 from tmprun.errors import EngineFailed, TmprunError
-from tmprun.host import look as host
-from tmprun.host.look import Host
+from tmprun.host.look import Host, look
 from tmprun.human import one_line, size_text, table
 from tmprun.libc.shelf import slices
 from tmprun.report.runs_here import REMEDY
@@ -37,7 +36,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     engine, trouble = _engine()
     found = _roots() if not trouble else []
     usable = next((root.path for root in found if root.ok), None)
-    facts = host.look(usable)
+    facts = look(usable)
     if as_json:
         stores = [{**asdict(root), "free": _free(root)} for root in found]
         added = [asdict(each) for each in slices()]

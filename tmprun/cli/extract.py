@@ -15,7 +15,7 @@ from tmprun.cli.progress import waiting
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
 from tmprun.images.image import Image
-from tmprun.start import ask_engine as verbs
+from tmprun.start import ask_engine
 
 
 def extract(
@@ -48,10 +48,10 @@ def extract(
         return
     if not as_json:
         sys.stdout.flush()
-        verbs.extract_and_print(image, directory, patterns or [], sys.stdout.fileno(), force=force)
+        ask_engine.extract_and_print(image, directory, patterns or [], sys.stdout.fileno(), force=force)
         return
     with waiting(f"extracting {image}"):
-        paths = verbs.extract(image, directory, patterns or [], force=force)
+        paths = ask_engine.extract(image, directory, patterns or [], force=force)
     say_json({"directory": os.path.abspath(directory), "paths": [os.fsdecode(path) for path in paths]})
 
 

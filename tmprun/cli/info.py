@@ -12,10 +12,9 @@ import typer
 from tmprun.cli.output import say, say_json
 from tmprun.cli.progress import waiting
 from tmprun.human import one_line, size_text, table
-from tmprun.report import info as looking
-from tmprun.report.info import Contents, Info
+from tmprun.report.info import AppRun, Contents, Info, look
 from tmprun.start.ask_engine import roots
-from tmprun.store import entries as store
+from tmprun.store.entries import locate
 from tmprun.store.traces import Start
 
 
@@ -40,8 +39,8 @@ def info(
         write_icon(image, icon, icon_size)
         return
     with waiting(f"reading {image}") as progress:
-        found = looking.look(image, progress)
-    entry = store.locate(roots(), found.key) if found.key else None
+        found = look(image, progress)
+    entry = locate(roots(), found.key) if found.key else None
     cached = entry.path if entry else ""
     if as_json:
         say_json({**asdict(found), "cached": cached})
@@ -101,7 +100,7 @@ def _content(contents: Contents) -> str:
     return f"{size_text(contents.content_size)} in {contents.files} files; {kinds}"
 
 
-def _starts(found: Info, apprun: looking.AppRun) -> str:
+def _starts(found: Info, apprun: AppRun) -> str:
     if not found.why:
         said = _apprun(apprun) if apprun.kind != "missing" or not found.obstacle else ""
         return f"{said}, for {found.starts}" if found.starts not in ("", "AppRun") else said
@@ -109,7 +108,7 @@ def _starts(found: Info, apprun: looking.AppRun) -> str:
     return f"{found.starts}, {what}" + (f" ({found.why})" if found.why != "AppRun" else "")
 
 
-def _apprun(apprun: looking.AppRun) -> str:
+def _apprun(apprun: AppRun) -> str:
     if apprun.kind == "ELF":
         return f"program for {apprun.machine}, {apprun.interpreter or 'static'}"
     return f"script for {apprun.interpreter}" if apprun.kind == "script" else f"AppRun is {apprun.kind}"

@@ -13,7 +13,7 @@ from tmprun.errors import TmprunError
 from tmprun.human import one_line, size_text
 from tmprun.libc import shelf
 from tmprun.oci.image import Wish, write_image
-from tmprun.report import info as looking
+from tmprun.report.info import look
 
 
 def oci(
@@ -58,7 +58,7 @@ def oci(
 
 def _lacking(app: str) -> list[str]:
     """What the app needs and an image with nothing else does not have."""
-    contents = looking.look(app).contents
+    contents = look(app).contents
     interpreter = contents.apprun.interpreter if contents else ""
     if not contents or not interpreter:
         return []

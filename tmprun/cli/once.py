@@ -13,8 +13,8 @@ from typing import NamedTuple, NoReturn
 
 from tmprun.archives import kinds
 from tmprun.cli.output import complain
-from tmprun.cli.progress import PATIENCE, stages
-from tmprun.convert import convert as converting
+from tmprun.cli.progress import SHOWN_AFTER, stages
+from tmprun.convert.convert import convert, prepared, starts_of
 from tmprun.errors import UnsupportedImage
 from tmprun.images.image import Image
 from tmprun.pack.pack import FAST_LEVEL, QUICK_LEVEL
@@ -51,7 +51,7 @@ def bundle_for(request: Request) -> str:
 def _known(image: Image, request: Request) -> str | None:
     """The bundle that was made of it before, if that is whole, and starts what is asked for."""
     path = converted.lookup(image.identity)
-    starts = converting.starts_of(path) if path else ""
+    starts = starts_of(path) if path else ""
     return path if starts and request.entry in ("", starts) else None
 
 
@@ -63,8 +63,8 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
         complain(f"{image.path}: {kind.what}: it unpacks itself, once")
     level = FAST_LEVEL if kinds.is_quickly_read(kind) else QUICK_LEVEL
     with (
-        stages(after=PATIENCE) as progress,
-        converting.prepared(
+        stages(after=SHOWN_AFTER) as progress,
+        prepared(
             image, kind, entry=request.entry, force=request.force, progress=progress, waiting=waiting, behind=True,
             level=level,
         ) as made,
@@ -75,7 +75,7 @@ def _made(image: Image, kind: kinds.Kind, request: Request) -> str:
         for line in made.lost:
             complain(f"{image.path}: left out: {line}")
         bundle = os.path.join(made.folder, "bundle")
-        report = converting.convert(made, bundle, level=level, progress=progress)
+        report = convert(made, bundle, level=level, progress=progress)
         path = converted.keep(bundle, report.key)
         if image.settled:
             converted.remember(image.identity, report.key)

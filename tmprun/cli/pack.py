@@ -13,8 +13,7 @@ from tmprun.cli.progress import bar
 from tmprun.errors import TmprunError
 from tmprun.human import one_line, size_text
 from tmprun.pack import pack as packing
-from tmprun.pack.trace import Trace
-from tmprun.pack.trace import trace as run_traced
+from tmprun.pack.trace import Trace, run_traced
 
 
 def pack(

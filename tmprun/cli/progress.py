@@ -14,7 +14,7 @@ from tmprun.human import one_line
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-PATIENCE = 1.0  # seconds
+SHOWN_AFTER = 1.0  # seconds
 STEP = 0.2
 CLEAR = "\x1b[K"
 
@@ -92,7 +92,7 @@ def waiting(what: str) -> Iterator[Callable[[int, int], None] | None]:
 def _tell(what: str, shares: list[str], done: threading.Event) -> None:
     begun = time.monotonic()
     shown = False
-    while not done.wait(STEP if shown else PATIENCE):
+    while not done.wait(STEP if shown else SHOWN_AFTER):
         sys.stderr.write(f"{what} ...{shares[0]} {time.monotonic() - begun:.0f} s{CLEAR}\r")
         sys.stderr.flush()
         shown = True

@@ -28,7 +28,7 @@ _DWARFS, _RUNIMAGE = b"DWARFS", b"RUNIMAGE"
 # AppBundle's writes an attribute to the file that it was started from (appbundle-runtime.go), which is not ours.
 _WRITES_TO_ITSELF = b"user.RuntimeConfig"
 _PROGRAM = 16 << 20  # bytes of the file that are searched for them
-PATIENCE = 60.0  # seconds without a sign of work
+SILENCE = 60.0  # seconds without a sign of work
 COMPUTES = 10  # times as long may it compute and write nothing
 _STEP = 0.02
 _LINES = 300
@@ -133,7 +133,7 @@ def _wait(process: subprocess.Popen[bytes], work: Path, told: Told | None) -> in
             written, wrote, worked = size, now, now
         if ticks != computed:
             computed, worked = ticks, now
-        if now - worked > PATIENCE or now - wrote > COMPUTES * PATIENCE:
+        if now - worked > SILENCE or now - wrote > COMPUTES * SILENCE:
             what = f"its own program hangs when it unpacks ({size_text(max(0, written))} so far)"
             raise UnsupportedImage(what, remedy="get another release of it")
 

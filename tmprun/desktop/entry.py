@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 GROUP = "Desktop Entry"
-MAX_SIZE = 1 << 20
+MAX_ENTRY = 1 << 20
 """Bytes; a file that is larger is no desktop entry."""
 
 
@@ -19,7 +19,7 @@ def groups(content: bytes) -> dict[str, dict[str, str]]:
     """
     found: dict[str, dict[str, str]] = {}
     keys: dict[str, str] = {}
-    for line in map(bytes.strip, content[:MAX_SIZE].split(b"\n")):
+    for line in map(bytes.strip, content[:MAX_ENTRY].split(b"\n")):
         if line.startswith(b"["):
             keys = found.setdefault(_text(line[1:].partition(b"]")[0]), {}) if line.endswith(b"]") else {}
         elif b"=" in line and not line.startswith(b"#"):

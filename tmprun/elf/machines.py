@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 MAGIC = b"\x7fELF"
@@ -24,6 +25,14 @@ def machine_of(head: bytes) -> str | None:
         return None
     (number,) = struct.unpack_from(">H" if head[5] == 2 else "<H", head, 18)
     return _MACHINES.get((number, head[4], head[5]), f"ELF machine {number}")
+
+
+def is_for(path: str, machine: str) -> bool:
+    """Whether the file at `path` is there, and an ELF file for `machine`."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return machine_of(file.read(HEAD)) == machine
 
 
 def runs(machine: str, here: str) -> bool:

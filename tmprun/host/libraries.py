@@ -8,11 +8,12 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from tmprun.elf.machines import HEAD, machine_of
+from tmprun.elf.machines import is_for
 
 # How ldconfig marks the libraries of a machine.
 _MARKS = {"x86_64": "x86-64", "aarch64": "AArch64"}
 _LINE = re.compile(r"\t(\S+) \(([^)]*)\) => (/.*)")
+_BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
 
 
 class SystemLibraries:
@@ -36,16 +37,16 @@ class SystemLibraries:
         """The path of the library `name` for a file with the run path `search`; None when there is none."""
         for folder in search:
             path = os.path.join(folder, name)
-            if folder.startswith("/") and self._fits(path):
+            if folder.startswith("/") and is_for(path, self.machine):
                 return path
         path = self.known.get(name, "")
-        return path if self._fits(path) else None
+        return path if is_for(path, self.machine) else None
 
-    def _fits(self, path: str) -> bool:
-        if not os.path.isfile(path):
-            return False
-        with open(path, "rb") as file:
-            return machine_of(file.read(HEAD)) == self.machine
+
+def glibc_version(library: bytes) -> tuple[int, int] | None:
+    """The version in the banner of the C library with that content; None when it is not glibc's."""
+    found = _BANNER.search(library)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _cache() -> str:

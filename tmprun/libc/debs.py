@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from tmprun.elf.machines import HEAD, machine_of
+from tmprun.elf.machines import is_for
 from tmprun.errors import TmprunError
 from tmprun.host.packages import DOCUMENTS, Package, licences_of
 from tmprun.human import one_line
@@ -99,14 +99,8 @@ class DebianPackages:
             above = os.path.join(self.root, folder)
             for name in sorted(os.listdir(above)) if os.path.isdir(above) else ():
                 path = os.path.realpath(os.path.join(above, name))
-                if ".so" in name and path.startswith(self.root) and self._fits(path):
+                if ".so" in name and path.startswith(self.root) and is_for(path, self.machine):
                     yield name, path
-
-    def _fits(self, path: str) -> bool:
-        if not os.path.isfile(path):
-            return False
-        with open(path, "rb") as file:
-            return machine_of(file.read(HEAD)) == self.machine
 
 
 @contextmanager

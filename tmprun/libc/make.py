@@ -11,7 +11,6 @@ The layout inside (docs/libc.md):
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from typing import Protocol
 from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.errors import TmprunError
+from tmprun.host.libraries import glibc_version
 from tmprun.host.packages import Package
 from tmprun.human import one_line
 from tmprun.libc.debs import DebianPackages, machine_of_packages
@@ -34,7 +34,6 @@ from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, Progress, Slice, pack
 from tmprun.pack.with_libc import LOCALE, PARTS
 
 LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
-_BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
 _APPRUN = """#!/bin/sh
 echo "this is a C library for other apps, not an app; for the machine that lacks one: tmprun libc add FILE" >&2
 exit 127
@@ -204,10 +203,10 @@ class _Making:
         self._write("licences/SOURCES", (_SOURCES + "".join(lines)).encode())
 
     def _version(self) -> tuple[int, int]:
-        found = _BANNER.search(Path(self.stage, "lib/libc.so.6").read_bytes())
-        if not found:
+        version = glibc_version(Path(self.stage, "lib/libc.so.6").read_bytes())
+        if not version:
             raise TmprunError("is not glibc's", "libc.so.6", "make the slice where there is glibc")
-        return int(found[1]), int(found[2])
+        return version
 
     def _settle_times(self) -> None:
         """All of it is as old as the newest file that it came from: the same files make the same slice."""

@@ -13,13 +13,12 @@ import signal
 import sys
 from dataclasses import dataclass
 
-from tmprun.archives import entry as rules
 from tmprun.archives import kinds, reading
-from tmprun.archives.entry import Unclear
+from tmprun.archives.entry import Unclear, find_entry
 from tmprun.convert.convert import names_of
 from tmprun.errors import BadImage, TmprunError
 from tmprun.images.image import Image
-from tmprun.menus import integrate as menus
+from tmprun.menus import integrate
 
 PACKAGES = ("deb", "rpm")
 
@@ -42,7 +41,7 @@ def belongs(path: str) -> bool:
         kind = kinds.kind_of(image.fd, path)
         read = reading.look(image.fd, kind)
     try:
-        found = rules.find(read.tree, names=(read.package.name,) if read.package else names_of(path))
+        found = find_entry(read.tree, names=(read.package.name,) if read.package else names_of(path))
     except Unclear as error:
         if kind.format in PACKAGES:
             raise Unclear(error.what, path, error.remedy) from None
@@ -96,9 +95,9 @@ def _work(path: str, pipe: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.nice(10)  # somebody waits to see it in the menu, so it must not starve on a busy machine
         if belongs(path):
-            menus.integrate(path, asked=False)
+            integrate.integrate(path, asked=False)
             status = 0
-    except (BadImage, menus.NoMenu):
+    except (BadImage, integrate.NoMenu):
         pass
     except TmprunError as error:
         os.write(pipe, os.fsencode(str(error))[:4000])

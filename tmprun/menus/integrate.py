@@ -17,8 +17,8 @@ from pathlib import Path
 from xml.parsers import expat
 
 from tmprun import __version__
-from tmprun.archives import entry as rules
-from tmprun.desktop.entry import GROUP, MAX_SIZE, groups
+from tmprun.archives.entry import find_entry
+from tmprun.desktop.entry import GROUP, MAX_ENTRY, groups
 from tmprun.desktop.icons import Icon, icons
 from tmprun.desktop.menu_entry import Place, file_name, icon_name, menu_entry, unescaped, wants_no_menu
 from tmprun.desktop.names import PREFIX, identifier, is_of, safe
@@ -161,7 +161,7 @@ def desktop_entry_of(files: Opened) -> bytes:
     for name in sorted(files.root.children):
         node = find(files.root, name) if name.endswith(b".desktop") else None
         if node is not None and node.kind == FILE:
-            return files.read(node, MAX_SIZE)
+            return files.read(node, MAX_ENTRY)
     return _entry_by_the_rules(files) if _is_like_archive(files) else b""
 
 
@@ -173,11 +173,11 @@ def _is_like_archive(files: Opened) -> bool:
 def _entry_by_the_rules(files: Opened) -> bytes:
     """The desktop entry that goes with what would be started."""
     try:
-        found = rules.find(tree_of(files))
+        found = find_entry(tree_of(files))
     except UnsupportedImage:
         return b""
     node = find(files.root, posixpath.join(found.top, found.desktop)) if found.desktop else None
-    return files.read(node, MAX_SIZE) if node else b""
+    return files.read(node, MAX_ENTRY) if node else b""
 
 
 def app_icons(files: Opened) -> list[Icon]:

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from tmprun.engine import programs
 from tmprun.errors import BadImage, TmprunError
 from tmprun.human import one_line
-from tmprun.menus import aside
-from tmprun.menus import integrate as menus
+from tmprun.menus import aside, integrate
 from tmprun.menus.inotify import GONE, OVERFLOW, Inotify
 
 SETTLES = 0.15  # seconds that a name has to be left alone
@@ -108,7 +107,7 @@ class Watcher:
         """Look at each name in it, and at each app that was there."""
         self._listed[directory] = _listing(directory)
         there = {os.path.join(directory, row[0]) for row in self._listed[directory]}
-        known = {each.app: each.state for each in menus.integrated() if os.path.dirname(each.app) == directory}
+        known = {each.app: each.state for each in integrate.integrated() if os.path.dirname(each.app) == directory}
         for path in there | known.keys():
             if path not in known or _state(path) != known[path]:
                 self._due.setdefault(path, time.monotonic() + SETTLES)
@@ -134,15 +133,15 @@ class Watcher:
                 self._read_later(path)
                 return
             if not is_candidate(path):
-                gone = menus.remove(path)
+                gone = integrate.remove(path)
                 self._changed |= gone
                 if gone:
                     self.say(f"removed {one_line(path)}")
                 return
-            if menus.known_state(path) == menus.state_of(path):
+            if integrate.known_state(path) == integrate.state_of(path):
                 return
-            menus.integrate(path, asked=False)
-        except (BadImage, menus.NoMenu, OSError):
+            integrate.integrate(path, asked=False)
+        except (BadImage, integrate.NoMenu, OSError):
             return  # no app, or none yet
         except TmprunError as error:
             self._tell_once(str(error))
@@ -157,7 +156,7 @@ class Watcher:
 
     def _read_later(self, path: str) -> None:
         """An archive that the menus do not have as it is; what they had in its place goes when it is none of theirs."""
-        if menus.known_state(path) != menus.state_of(path) and path not in self._archives:
+        if integrate.known_state(path) != integrate.state_of(path) and path not in self._archives:
             self._archives.append(path)
 
     def _go_on_with_archives(self) -> None:
@@ -167,7 +166,7 @@ class Watcher:
             path, self._reading = self._reading.path, None
             if integrated:
                 self._is_integrated(path)
-            elif menus.remove(path):
+            elif integrate.remove(path):
                 self._changed = True
                 self.say(f"removed {one_line(path)}")
             if hindered:
@@ -184,7 +183,7 @@ class Watcher:
         """What can wait until nothing changes."""
         if self._changed:
             self._changed = False
-            menus.refresh()
+            integrate.refresh()
         if self._filling and self._filling.poll() is not None:
             self._filling = None
         if self._to_fill and not self._filling:
@@ -244,6 +243,6 @@ def _listing(directory: str) -> list[tuple[str, int, int, int]]:
 
 def _state(path: str) -> str:
     try:
-        return menus.state_of(path)
+        return integrate.state_of(path)
     except (OSError, TmprunError):
         return ""

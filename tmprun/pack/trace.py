@@ -21,7 +21,7 @@ from tmprun.bundle.footer import read_footer, read_index
 from tmprun.engine import programs
 from tmprun.errors import TmprunError
 from tmprun.index.decode import decode
-from tmprun.pack import pack as packing
+from tmprun.pack.pack import pack
 from tmprun.store import layout
 from tmprun.store.removal import remove
 from tmprun.store.traces import files_of
@@ -38,7 +38,7 @@ class Trace:
     status: int
 
 
-def trace(
+def run_traced(
     appdir: str | os.PathLike[str], arguments: Sequence[str], *, threads: int = 0, with_libc: bool = False
 ) -> Trace:
     """Run the app of the AppDir with `arguments`, its input and output being ours, until nothing of it runs any more.
@@ -47,7 +47,7 @@ def trace(
     """
     with _workplace() as place:
         bundle = place / "app"
-        packing.pack(appdir, bundle, level=LEVEL, threads=threads, with_libc=with_libc)
+        pack(appdir, bundle, level=LEVEL, threads=threads, with_libc=with_libc)
         status, filled = _run(bundle, place, arguments)
         if not filled:
             raise TmprunError(

@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tmprun.errors import EngineFailed, TmprunError
-from tmprun.start.ask_engine import told
-from tmprun.start.ask_engine import verify as ask_engine
-from tmprun.store import entries as store
-from tmprun.store import layout
+from tmprun.start import ask_engine
+from tmprun.store import entries, layout
 from tmprun.store.entries import Entry
 from tmprun.store.eviction import evict
 from tmprun.store.shelves import FILE, Root
@@ -40,13 +38,13 @@ def audit(roots: Sequence[Root], image: str | None, *, repair: bool) -> Iterator
 
     TmprunError when `image` is none, or is not unpacked anywhere.
     """
-    entries = store.entries(roots)
+    found = entries.entries(roots)
     if image is not None:
-        with told(image) as about:
-            entries = [entry for entry in entries if about.key in (entry.key, store.origin(entry))]
-        if not entries:
+        with ask_engine.told(image) as about:
+            found = [entry for entry in found if about.key in (entry.key, entries.origin(entry))]
+        if not found:
             raise TmprunError("is not unpacked anywhere", image, "there is nothing to verify")
-    for entry in entries:
+    for entry in found:
         finding = _verify(entry, image or entry.source)
         yield _repaired(finding) if repair and finding.result == DAMAGED else finding
 
@@ -58,10 +56,10 @@ def _verify(entry: Entry, source: str) -> Finding:
     if not source.startswith("/") and entry.source == source:
         return Finding(entry, UNVERIFIED, "it does not say which image it came from")
     try:
-        with _held(entry), told(source) as image:
-            if image.key not in (entry.key, store.origin(entry)):
+        with _held(entry), ask_engine.told(source) as image:
+            if image.key not in (entry.key, entries.origin(entry)):
                 return Finding(entry, UNVERIFIED, f"{source} is another image now")
-            differences, added = ask_engine(source, entry.path, image)
+            differences, added = ask_engine.verify(source, entry.path, image)
     except TmprunError as error:
         return Finding(entry, UNVERIFIED, str(error))
     except EngineFailed:

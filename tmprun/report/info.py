@@ -8,16 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tmprun.archives import entry as rules
 from tmprun.archives import kinds, reading
-from tmprun.archives.entry import Entry
+from tmprun.archives.entry import Entry, find_entry
 from tmprun.archives.kinds import Kind
 from tmprun.archives.reading import Progress, Read
 from tmprun.archives.tree import Found, Tree
 from tmprun.convert import own_runtime
 from tmprun.convert.convert import names_of
-from tmprun.desktop.entry import MAX_SIZE as MAX_DESKTOP
-from tmprun.desktop.entry import desktop_entry
+from tmprun.desktop.entry import MAX_ENTRY, desktop_entry
 from tmprun.elf.header import PT_INTERP, parse
 from tmprun.elf.machines import HEAD, MAGIC, machine_of, runs
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
@@ -193,7 +191,7 @@ def _squashfs(image: Image, opened: Opened) -> Info:
 def _entry(tree: Tree, names: tuple[str, ...]) -> tuple[Entry | None, str]:
     """What is to be started, or why that is not clear."""
     try:
-        return rules.find(tree, names=names), ""
+        return find_entry(tree, names=names), ""
     except UnsupportedImage as error:
         return None, f"{error.what}; {error.remedy}"
 
@@ -206,7 +204,7 @@ def tree_of(opened: Opened) -> Tree:
         file = node.link if node.kind == HARD_LINK and node.link else node
         tree.files[path] = Found(letters.get(node.kind, "?"), file.mode, file.size, node.target)
         if path.endswith(b".desktop") and file.kind == FILE:
-            tree.texts[path] = opened.read(file, MAX_DESKTOP)
+            tree.texts[path] = opened.read(file, MAX_ENTRY)
     return tree
 
 
@@ -376,7 +374,7 @@ def _desktop_name(files: Opened) -> str:
     for name in sorted(files.root.children):
         node = find(files.root, name) if name.endswith(b".desktop") else None
         if node is not None and node.kind == FILE:
-            return desktop_entry(files.read(node, MAX_DESKTOP)).get("Name", "")
+            return desktop_entry(files.read(node, MAX_ENTRY)).get("Name", "")
     return ""
 
 

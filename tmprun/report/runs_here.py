@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from tmprun.elf.facts import Facts, facts_of
 from tmprun.elf.interpreter_plan import GLIBC_LOADERS
 from tmprun.elf.machines import MAGIC
 from tmprun.errors import BadImage
-from tmprun.host.libraries import SystemLibraries
+from tmprun.host.libraries import SystemLibraries, glibc_version
 from tmprun.human import one_line
 from tmprun.images.image import Image
 from tmprun.images.opened import Opened
@@ -30,7 +29,6 @@ from tmprun.libc.shelf import Slice, slices
 from tmprun.report.newer_libraries import Library, Version, libraries_of, said_of
 from tmprun.start.ask_engine import judge
 
-_BANNER = re.compile(rb"GNU C Library [^\n]{0,200}?release version (\d{1,3})\.(\d{1,3})")
 # Bytes of programs that are looked at for a report; how much of a script, and of AppRun.
 _MOST = 256 << 20
 _SCRIPT = 256
@@ -242,10 +240,9 @@ def libc_version(loader: str) -> Version | None:
         return None
     try:
         with open(os.path.join(os.path.dirname(os.path.realpath(loader)), "libc.so.6"), "rb") as file:
-            found = _BANNER.search(file.read())
+            return glibc_version(file.read())
     except OSError:
         return None
-    return (int(found[1]), int(found[2])) if found else None
 
 
 def _listing(folder: str) -> list[str]:

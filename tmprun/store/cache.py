@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 from tmprun.store import layout
 from tmprun.store.chain import open_chain
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from tmprun.store.removal import FOLDER
 
 
 @contextmanager
@@ -60,7 +59,7 @@ def enter(parent: int, name: str) -> int:
 
 def _open_ours(path: str, parent: int) -> int:
     """The directory `path`, opened; PermissionError unless it is ours and closed to others."""
-    fd = os.open(path, _FOLDER, dir_fd=parent)
+    fd = os.open(path, FOLDER, dir_fd=parent)
     facts = os.fstat(fd)
     if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & ~stat.S_ISGID != 0o700:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""What to remove from the stores, and removing it without taking anything from a running app (docs/store.md, "Prune").
+"""What to remove from the stores, and doing so without taking anything from a running app (docs/store.md, "Removing").
 
 Look (`tmprun.store.entries`, `tmprun.store.usage`), plan (`plan`, which touches nothing), act (`prune`).
 """
@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tmprun.host.memory import look as look_at_memory
-from tmprun.store import entries as store
-from tmprun.store import layout, usage
+from tmprun.host import memory
+from tmprun.store import entries, layout, usage
 from tmprun.store.entries import Entry, KnownImage
 from tmprun.store.eviction import evict, forget
 from tmprun.store.leftovers import sweep
@@ -25,9 +24,6 @@ SPACE_SHARE = 2  # and those of one store half of its file system (stub/store/ro
 
 # Where other processes may be hidden from us, only time tells that an entry is idle.
 UNSEEN = 7 * 86400
-
-# A clock that is corrected by some seconds has not been set back.
-CLOCK_SLACK = 60
 
 Item = Entry | KnownImage
 
@@ -63,7 +59,7 @@ class Report:
 
 def default_memory() -> int:
     """How many bytes the trees in memory may take together: a quarter of the memory that is there for us."""
-    return look_at_memory().ours // MEMORY_SHARE
+    return memory.look().ours // MEMORY_SHARE
 
 
 def default_shares(roots: Iterable[Root]) -> dict[str, int]:
@@ -104,7 +100,7 @@ def _last_use(item: Item, now: float) -> float:
 
     So such an entry does not outlive all the others for ever; among themselves they keep their order.
     """
-    return item.last_use if item.last_use <= now + CLOCK_SLACK else item.last_use - 1e12
+    return item.last_use if item.last_use <= now + usage.CLOCK_SLACK else item.last_use - 1e12
 
 
 def _reduce(chosen: dict[Item, str], counted: Sequence[Item], idle: Sequence[Item], limit: int, why: str) -> None:
@@ -121,7 +117,7 @@ def prune(roots: Sequence[Root], limits: Limits, *, dry_run: bool = False) -> Re
     """Bring the stores within `limits`. With `dry_run`, only say what would be removed."""
     report = Report()
     view = usage.look()
-    items: list[Item] = [*store.entries(roots), *store.known_images(layout.cache())]
+    items: list[Item] = [*entries.entries(roots), *entries.known_images(layout.cache())]
     now = time.time()
     reasons = {item: reason for item in items if (reason := _in_use(item, view, limits, now))}
     chosen = plan(items, reasons.__contains__, limits, now)

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 from tmprun.index.nodes import Node
 from tmprun.index.rules import FILE, MAX_NODES
-from tmprun.store import layout
-from tmprun.store.shelves import FILE as READ
-from tmprun.store.shelves import shelf
+from tmprun.store import layout, shelves
 
 NUMBER = struct.Struct("<I")
 _LINE = 1000  # bytes of what is said of an end, at most
@@ -50,11 +48,11 @@ def _kept(name: str, most: int) -> bytes | None:
     cache = layout.cache()
     if cache is None or not name:
         return None
-    with shelf(cache, layout.TRACES) as folder:
+    with shelves.shelf(cache, layout.TRACES) as folder:
         if folder is None:
             return None
         try:
-            fd = os.open(name, READ, dir_fd=folder)
+            fd = os.open(name, shelves.FILE, dir_fd=folder)
         except OSError:
             return None
         with open(fd, "rb") as file:

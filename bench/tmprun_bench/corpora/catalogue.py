@@ -12,11 +12,6 @@ from tmprun_bench.errors import BenchError
 MB = 1_000_000
 
 
-def exit0_app() -> App:
-    """See corpora/exit0.py; so for the others."""
-    return exit0.app()
-
-
 def many() -> App:
     """As many files and as much data as a usual AppImage of a desktop program: compressed about 100 MB."""
     return synthetic("many", "2,000 files, 280 MB, exit 0", files=2000, size=280 * MB, noise=0.05)

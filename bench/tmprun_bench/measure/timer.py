@@ -29,7 +29,7 @@ from tmprun_bench.programs import compiled
 
 AGAIN = 1.0  # seconds until we end what was born meanwhile; the run's own clean-up shall be over by then
 POLL = 0.005  # seconds
-PATIENCE = 10  # seconds; only a process that waits for a device that does not answer takes as long to be killed
+KILLED_WITHIN = 10  # seconds; only a process that waits for a device that does not answer takes as long to be killed
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Timer:
     def _end_everything(self) -> None:
         """First stop the timing program, so that it starts nothing more. Zombies remain, which end with it."""
         self._process.send_signal(signal.SIGSTOP)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + KILLED_WITHIN
         while _alive_below(self.pid) and time.monotonic() < deadline:
             self._end_run()
             time.sleep(POLL)

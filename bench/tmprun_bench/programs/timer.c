@@ -1,6 +1,6 @@
 /*
  * Starts commands and times them, precisely: vfork, exec, wait4 and CLOCK_MONOTONIC, in a process so small that starting
- * another costs what the kernel asks for and no more. bench/timer.py talks to it.
+ * another costs what the kernel asks for and no more. measure/timer.py talks to it.
  *
  *   timer PLAN
  *

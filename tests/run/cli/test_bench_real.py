@@ -18,6 +18,7 @@ import pytest
 from kit.apps import packed, script_appdir
 from kit.harness import wait_until
 from kit.real_images import behind_runtime
+from kit.sleepers import sleepers
 
 REPOSITORY = Path(__file__).parents[3]
 BENCH = [sys.executable, "-m", "tmprun_bench"]
@@ -63,12 +64,7 @@ def bench(work: Path) -> Bench:
 
 def nothing_left(work: Path) -> bool:
     mounts = Path("/proc/self/mounts").read_text()
-    return os.listdir(work) == [] and str(work) not in mounts and not sleepers()
-
-
-def sleepers() -> list[str]:
-    lines = subprocess.run(["ps", "axo", "stat=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [line for line in lines if f"sleep {NAP}" in line and not line.startswith("Z")]
+    return os.listdir(work) == [] and str(work) not in mounts and not sleepers(NAP)
 
 
 def complaint(done: Done) -> str:
@@ -217,7 +213,7 @@ def test_interrupted_in_the_middle_of_a_mount(
     """Its processes die with it, wherever they run, and mounts and files are gone."""
     image = appimage(f'case "$0" in */plain/*) ;; *) exec sleep {NAP};; esac')
     with subprocess.Popen([*BENCH, "--work", work, image], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        wait_until(sleepers, seconds=30)
+        wait_until(lambda: sleepers(NAP), seconds=30)
         process.send_signal(number)
         assert process.wait(timeout=30) == 128 + number
     assert nothing_left(work)

@@ -15,11 +15,6 @@ from kit.surroundings import unshare
 from kit.trees import below
 
 
-@pytest.fixture(params=["bundle", "door"])
-def words(request: pytest.FixtureRequest, harness: Harness, app: App) -> list[Path]:
-    return [harness.door, app.bundle] if request.param == "door" else [app.bundle]
-
-
 def test_it_is_the_appdir_again(harness: Harness, app: App, words: list[Path]) -> None:
     result = harness.run(*words, "--appimage-extract", umask=0o077)
     out = harness.work / "squashfs-root"
@@ -120,6 +115,8 @@ def by_links() -> craft.Tree:
         "loop": craft.Link(b"pool"),
         "pool": craft.Link(b"loop"),
         "out": craft.Link(b"../../etc/passwd"),
+        "above": craft.Link(b"../usr/data"),
+        "through": craft.Link(b"absolute/data"),
         "absolute": craft.Link(b"/AppRun"),
         "self": craft.Link(b"."),
         "usr": craft.Folder(
@@ -145,6 +142,8 @@ def by_links() -> craft.Tree:
         ("lib64", {"lib64", "usr/lib/libx.so", "usr/lib/libx.so.1", "usr/lib/other", "usr/data"}),
         ("loop", {"loop", "pool"}),
         ("out", {"out"}),
+        ("above", {"above"}),
+        ("through", {"through", "absolute"}),
         ("absolute", {"absolute"}),
         ("self", {"self"}),
     ],

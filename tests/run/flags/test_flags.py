@@ -20,11 +20,6 @@ from tmprun.bundle.footer import read_footer
 from tmprun.pack.pack import pack
 
 
-@pytest.fixture(params=["bundle", "door"])
-def words(request: pytest.FixtureRequest, harness: Harness, app: App) -> list[Path]:
-    return [harness.door, app.bundle] if request.param == "door" else [app.bundle]
-
-
 def test_help_goes_to_stdout(harness: Harness, words: list[Path]) -> None:
     result = harness.run(*words, "--appimage-help")
     for flag in ("extract", "list", "mount", "offset", "portable-home", "updateinformation", "signature", "version"):

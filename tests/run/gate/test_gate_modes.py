@@ -12,15 +12,6 @@ from kit.harness import Harness, wait_until
 MODES = ["eager", "background", "demand"]
 
 
-@pytest.fixture(params=["bundle", "foreign"])
-def image(request: pytest.FixtureRequest, harness: Harness) -> Gated:
-    """The app, and in the harness the front door that can start it."""
-    if request.param == "bundle":
-        return request.getfixturevalue("gated_app")
-    harness.door = request.getfixturevalue("door_with_python")
-    return request.getfixturevalue("gated_foreign")
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_random_readers_get_the_images_bytes(harness: Harness, image: Gated, mode: str) -> None:
     for seed in range(4):

@@ -14,15 +14,6 @@ from kit.harness import Harness, wait_until
 from kit.trees import below
 
 
-@pytest.fixture(params=["bundle", "foreign"])
-def image(request: pytest.FixtureRequest, harness: Harness) -> Gated:
-    """The app, and in the harness the front door that can start it."""
-    if request.param == "bundle":
-        return request.getfixturevalue("gated_app")
-    harness.door = request.getfixturevalue("door_with_python")
-    return request.getfixturevalue("gated_foreign")
-
-
 @pytest.fixture
 def tree(harness: Harness, image: Gated) -> Iterator[Path]:
     """The AppDir of an app that runs and has opened nothing."""

@@ -12,19 +12,13 @@ from kit.apps import SETTLED, App, write
 from kit.exact import seen_with_exactly
 from kit.harness import Harness, environ_of, remove
 from kit.places import PUBLISHED
-from kit.tracing import READS, Call, calls, strace, until_app
+from kit.tracing import READS, trace
 
 
 @pytest.fixture
 def whole(harness: Harness, door_with_python: Path) -> Harness:
     harness.door = door_with_python
     return harness
-
-
-def trace(harness: Harness, *command: str | Path) -> list[Call]:
-    log = harness.base / "trace"
-    harness.run(*strace(log), *command)
-    return until_app(calls(log))
 
 
 def right(app: App, harness: Harness, *options: str, bundle: Path | None = None) -> bool:

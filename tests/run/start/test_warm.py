@@ -12,13 +12,7 @@ import pytest
 from kit.apps import SETTLED, App
 from kit.harness import Harness, environ_of
 from kit.surroundings import IS_ROOT
-from kit.tracing import READS, Call, calls, strace, until_app
-
-
-def trace(harness: Harness, *command: str | Path) -> list[Call]:
-    log = harness.base / "trace"
-    harness.run(*strace(log), *command)
-    return until_app(calls(log))
+from kit.tracing import READS, trace
 
 
 @pytest.mark.parametrize("by_door", [False, True])

@@ -27,7 +27,7 @@ def made(base: Path, *paths: str, desktop: dict[str, str] | None = None) -> Path
 
 
 def starts(base: Path, wanted: str = "", *names: str) -> str:
-    found = entry.find(on_disk(str(base)), wanted, names)
+    found = entry.find_entry(on_disk(str(base)), wanted, names)
     return f"{found.top.decode()}:{found.path.decode()}"
 
 
@@ -52,7 +52,7 @@ def test_the_desktop_entry_says(tmp_path: Path, line: str) -> None:
 
 def test_arguments_of_the_desktop_entry_are_given(tmp_path: Path) -> None:
     made(tmp_path, "bin/a", "bin/b", desktop={"a.desktop": 'Exec=a --class "two words" %U'})
-    found = entry.find(on_disk(str(tmp_path)))
+    found = entry.find_entry(on_disk(str(tmp_path)))
     assert found.arguments == ("--class", "two words")
     top, _, _ = appdir.make(str(tmp_path))
     said = subprocess.run([f"{top}/AppRun", "x"], capture_output=True, text=True, check=True).stdout

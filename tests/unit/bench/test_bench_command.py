@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from kit.bench_results import starts
+from kit.sleepers import sleepers
 from tmprun_bench import places, programs
 from tmprun_bench.command import Request, _drawn, run
 from tmprun_bench.errors import BenchError, Unable, WrongAnswer
@@ -51,11 +52,6 @@ def subject(name: str, *steps: Step, says: bytes = b"right", helpers: int = 0) -
             raise WrongAnswer(f"said {output!r}")
 
     return Subject(name, steps, check, helpers=helpers)
-
-
-def sleepers() -> list[str]:
-    lines = subprocess.run(["ps", "axo", "stat=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [line for line in lines if f"sleep {NAP}" in line and not line.startswith("Z")]
 
 
 BREAKS = """
@@ -182,14 +178,14 @@ def test_a_run_that_takes_too_long_is_ended_with_all_its_processes(tmp_path: Pat
         measure([slow], 1, tmp_path)
     assert time.monotonic() - start < 10
     assert cleaned.exists()
-    assert sleepers() == []
+    assert sleepers(NAP) == []
 
 
 def test_what_a_run_leaves_running_counts_for_its_time(tmp_path: Path) -> None:
     daemon = subject("daemon", shell(f"sleep {NAP} & printf right"))
     with under(Conditions(timeout=0.3)), pytest.raises(Unable, match="what it left running included"):
         measure([daemon], 1, tmp_path)
-    assert sleepers() == []
+    assert sleepers(NAP) == []
 
 
 def test_an_error_in_between_ends_everything(tmp_path: Path) -> None:
@@ -199,13 +195,13 @@ def test_an_error_in_between_ends_everything(tmp_path: Path) -> None:
         with Timer([command], tmp_path / "plan") as timer:
             timer._ask(b"1 0\n")
             deadline = time.monotonic() + 10
-            while len(sleepers()) < 2 and time.monotonic() < deadline:
+            while len(sleepers(NAP)) < 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert sleepers() == []
+    assert sleepers(NAP) == []
 
 
 def test_who_may_fail_is_skipped_and_who_lies_is_not(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ LIMITS = {"sleeps": 0.5, "computes": 1.5}
 @pytest.mark.parametrize("name", HANGS)
 def test_one_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path, name: str) -> None:
     """It ends by one line, soon after the limit, and nothing is left of it."""
-    monkeypatch.setattr(own_runtime, "PATIENCE", 0.5)
+    monkeypatch.setattr(own_runtime, "SILENCE", 0.5)
     monkeypatch.setattr(own_runtime, "COMPUTES", 3)
     image = unpacks_itself(tmp_path, f"mkdir a; {HANGS[name]}")
     begun = time.monotonic()
@@ -102,7 +102,7 @@ def _content(path: Path) -> bytes:
 
 
 def test_one_that_is_slow_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_runtime, "PATIENCE", 0.6)
+    monkeypatch.setattr(own_runtime, "SILENCE", 0.6)
     slow = "; ".join(f"head -c 9000 /dev/zero > squashfs-root/{n}; sleep 0.3" for n in range(5))
     image = unpacks_itself(tmp_path, f"{GOOD.replace('AppDir', 'squashfs-root').rpartition(' && ')[0]}; {slow}")
     assert prepare(image) == ["0", "1", "2", "3", "4", "AppRun"]
