@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_long, c_size_t, c_ssize_t, c_uint, c_void_p
 from typing import Any
 
@@ -30,6 +31,7 @@ FIFO, CHARACTER, DIRECTORY, BLOCK, FILE, SYMLINK, SOCKET = (
 _PERM, _TIME, _SECURE_SYMLINKS, _SECURE_NODOTDOT, _SPARSE, _NO_ABSOLUTE = 0x2, 0x4, 0x100, 0x200, 0x1000, 0x10000
 _DISK = _PERM | _TIME | _SECURE_SYMLINKS | _SECURE_NODOTDOT | _SPARSE | _NO_ABSOLUTE
 
+_USUAL_NAME = "libarchive.so.13"
 _BLOCK = 1 << 18
 _WARNINGS = 100  # that are remembered
 _SHOWN = 300  # characters of what it says
@@ -87,9 +89,17 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
+def _name_it() -> None:
+    """libarchive-c asks the linker's tools for the library's name, which takes longer than loading it."""
+    with suppress(OSError):
+        ctypes.CDLL(_USUAL_NAME)
+        os.environ.setdefault("LIBARCHIVE", _USUAL_NAME)
+
+
 def load() -> Any:
     """libarchive. TmprunError when this machine has none that we can use."""
     remedy = "install it (Debian: apt-get install libarchive13; Fedora, Alpine: libarchive)"
+    _name_it()
     try:
         from libarchive import ffi
     except ImportError:

@@ -6,6 +6,7 @@ The app's own environment and terminal are ours meanwhile; somebody waits.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from tmprun.cli.output import complain
 from tmprun.cli.progress import SHOWN_AFTER, stages
 from tmprun.convert.convert import convert, prepared, starts_of
 from tmprun.errors import UnsupportedImage
+from tmprun.host.allocation import keep_freed_memory
 from tmprun.images.image import Image
 from tmprun.pack.pack import FAST_LEVEL, QUICK_LEVEL
 from tmprun.store import converted
@@ -95,6 +97,8 @@ def end_cleanly() -> None:
 def main(argv: list[str]) -> NoReturn:
     """`argv` is what follows `@convert`. Prints the path, or says in one line why there is none."""
     end_cleanly()
+    keep_freed_memory()
+    gc.disable()  # hardly anything here refers to itself, and looking for it takes a fiftieth of the time
     try:
         fd, verb, entry, force, path = argv
         request = Request(int(fd), verb, entry, bool(force), path)
