@@ -19,7 +19,7 @@ from tmprun.convert.convert import convert, prepared, starts_of
 from tmprun.errors import UnsupportedImage
 from tmprun.host.allocation import keep_freed_memory
 from tmprun.images.image import Image
-from tmprun.pack.pack import FAST_LEVEL, QUICK_LEVEL
+from tmprun.pack.levels import FAST_LEVEL, QUICK_LEVEL
 from tmprun.store import converted
 
 # What only looks at an image never executes it.

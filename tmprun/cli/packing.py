@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmprun.pack.pack import DEFAULT_LEVEL
+from tmprun.pack.levels import DEFAULT_LEVEL
 
 Output = Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="The bundle to write.")]
 Arguments = Annotated[list[str] | None, typer.Argument(metavar="[-- ARGS...]", help="With --trace: the app's own.")]

@@ -13,23 +13,24 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tmprun.archives import appdir, kinds, reading
 from tmprun.archives.kinds import Kind
-from tmprun.bundle.footer import read_footer, read_index
-from tmprun.convert import own_runtime
 from tmprun.elf.sections import SIGNATURE, UPDATE_INFORMATION, section
 from tmprun.engine.programs import stub_for
 from tmprun.errors import TmprunError
 from tmprun.human import one_line
 from tmprun.images import iso
 from tmprun.images.image import Image
-from tmprun.index.decode import decode, metadata_of
-from tmprun.pack.appdir import PackError
-from tmprun.pack.early import Early, early
-from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, pack, source_date_epoch
-from tmprun.start import ask_engine
+from tmprun.pack.levels import DEFAULT_LEVEL
 from tmprun.store.scratch import scratch
+
+# To load what packs takes a tenth of the time that a small archive takes. It is done where it is first needed: by then
+# the child unpacks already.
+if TYPE_CHECKING:
+    from tmprun.pack.early import Early
+    from tmprun.pack.pack import PackReport
 
 # `stage` is "reading" or "packing"; `done` and `total` are bytes, and a total of 0 is not known.
 Progress = Callable[[str, int, int], None]
@@ -78,6 +79,8 @@ def prepared(
         made = _unpacked(image, kind, folder, entry, force, level, stack, progress)
         image.check_unchanged()
         _add_facts(image, kind, made)
+        from tmprun.pack.appdir import PackError
+
         try:
             yield made
         except PackError as error:
@@ -94,7 +97,7 @@ def _in_words(folder: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise _refused(folder, error.strerror or str(error)) from None
-    except PackError as error:
+    except TmprunError as error:
         if error.where.startswith(folder) and error.what in _REFUSALS:
             raise _refused(folder, error.what) from None
         raise
@@ -116,6 +119,8 @@ def convert(
     progress: Progress | None = None,
 ) -> PackReport:
     """Pack what was prepared into the bundle `out`; see `pack.pack`."""
+    from tmprun.pack.pack import pack
+
     return pack(
         prepared.path, out, level=level, threads=threads, with_libc=with_libc, hot=hot, facts=prepared.facts,
         update_information=prepared.update_information,
@@ -137,31 +142,55 @@ def _unpacked(
     tree = os.path.join(folder, "tree")
     os.mkdir(tree)
     if kind.format:
-        begun = None
-        if level is not None and source_date_epoch() is None:
-            stub = stub_for(os.uname().machine)
-            begun = stack.enter_context(early(os.path.join(folder, "begun"), tree, stub, level))
-        return _from_archive(image, kind, folder, tree, entry, force, begun, progress)
+        beginning = None if level is None else _Beginning(os.path.join(folder, "begun"), tree, level, stack)
+        return _from_archive(image, kind, folder, tree, entry, force, beginning, progress)
     if kinds.unpacks_itself(kind):
+        from tmprun.convert import own_runtime
+
         told = (lambda size: progress("unpacking itself", size, 0)) if progress else None
         path = own_runtime.unpack(image, kind.payload, folder, told)
         facts = {"unpacked_by": own_runtime.version_of(image.fd, kind.payload) or "its own program"}
         return _with_entry(Prepared(folder, path, "", "", facts=dict(facts)), path, entry, (), False, 0)
+    from tmprun.start import ask_engine
+
     ask_engine.extract(image.path, tree, (), force=force)
     return _with_entry(Prepared(folder, tree, "", ""), tree, entry, names_of(image.path), False, 0)
 
 
+class _Beginning:
+    """Packing what is unpacked into `tree` at once: when there is a first file, its packer comes, in `path`."""
+
+    def __init__(self, path: str, tree: str, level: int, stack: ExitStack) -> None:
+        self._arguments = path, tree, level, stack
+        self._packs = True
+        self.early: Early | None = None
+
+    def made(self, path: bytes, kind: str) -> None:
+        if self._packs and self.early is None:
+            self._begin(*self._arguments)
+        if self.early:
+            self.early.made(path, kind)
+
+    def _begin(self, path: str, tree: str, level: int, stack: ExitStack) -> None:
+        from tmprun.pack.early import early
+        from tmprun.pack.pack import source_date_epoch
+
+        self._packs = source_date_epoch() is None
+        if self._packs:
+            self.early = stack.enter_context(early(path, tree, stub_for(os.uname().machine), level))
+
+
 def _from_archive(
-    image: Image, kind: Kind, folder: str, tree: str, entry: str, force: bool, begun: Early | None,
+    image: Image, kind: Kind, folder: str, tree: str, entry: str, force: bool, beginning: _Beginning | None,
     progress: Progress | None,
 ) -> Prepared:  # fmt: skip
     read = reading.unpack(
-        image.fd, kind, tree, force=force, made=begun.made if begun else None,
+        image.fd, kind, tree, force=force, made=beginning.made if beginning else None,
         progress=(lambda done, total: progress("reading", done, total)) if progress else None,
     )  # fmt: skip
     package = read.package
     names = (package.name,) if package else names_of(image.path)
-    made = Prepared(folder, tree, "", "", read.lost, read.notes, early=begun)
+    made = Prepared(folder, tree, "", "", read.lost, read.notes, early=beginning.early if beginning else None)
     if package:
         made.facts["package"] = {"name": package.name, "version": package.version, "machine": package.machine}
         if package.depends:
@@ -191,6 +220,9 @@ def _add_facts(image: Image, kind: Kind, made: Prepared) -> None:
 
 def starts_of(bundle: str) -> str:
     """What the converted bundle at `bundle` starts, as it was found when it was made."""
+    from tmprun.bundle.footer import read_footer, read_index
+    from tmprun.index.decode import decode, metadata_of
+
     with open(bundle, "rb") as file:
         footer = read_footer(file.fileno())
         if footer is None:

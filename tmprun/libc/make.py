@@ -30,7 +30,8 @@ from tmprun.libc.library_list import LIST, library_list
 from tmprun.libc.loader import for_slice
 from tmprun.libc.sets import BASE, SETS
 from tmprun.libc.system import System
-from tmprun.pack.pack import DEFAULT_LEVEL, PackReport, Progress, Slice, pack
+from tmprun.pack.levels import DEFAULT_LEVEL
+from tmprun.pack.pack import PackReport, Progress, Slice, pack
 from tmprun.pack.with_libc import LOCALE, PARTS
 
 LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}

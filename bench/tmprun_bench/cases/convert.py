@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tmprun.pack.pack import DEFAULT_LEVEL
+from tmprun.pack.levels import DEFAULT_LEVEL
 from tmprun_bench.cases.packing import check_of
 from tmprun_bench.corpora import libreoffice, node
 from tmprun_bench.corpora.app import App

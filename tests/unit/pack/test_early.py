@@ -23,7 +23,8 @@ from tmprun.errors import TmprunError
 from tmprun.index.rules import FILE
 from tmprun.pack.appdir import AppDir
 from tmprun.pack.early import Early, early
-from tmprun.pack.pack import QUICK_LEVEL, PackReport, pack
+from tmprun.pack.levels import QUICK_LEVEL
+from tmprun.pack.pack import PackReport, pack
 
 STUB = stub_for(os.uname().machine)
 
