@@ -226,9 +226,9 @@ INLINE int take_literal(struct lzma2 *lzma, struct coder *coder, struct past *pa
 /* Bytes that are copied may be among those that the copy makes. */
 INLINE int copy(struct output *output, uint32_t distance, uint32_t length, uint32_t dictionary)
 {
-	const uint8_t *from = output->at - distance - 1;
 	if (distance >= (size_t)(output->at - output->start) || distance >= dictionary || length > (size_t)(output->end - output->at))
 		return -1;
+	const uint8_t *from = output->at - distance - 1;
 	uint8_t *to = output->at, *end = to + length;
 	output->at = end;
 	if (distance >= AT_ONCE - 1 && (size_t)(output->end - end) >= AT_ONCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -410,8 +411,11 @@ def test_an_app_that_slept_with_its_filler_is_not_shown_zeros(harness: Harness, 
         *unshare("-m"), "sh", "-c", script, "sh", *words, env=settings | {"NAME": "lease-break-time", "VALUE": "8"}
     )
     wait_until(ready.exists)
+    inode = (tree_of(harness) / "usr/share/large").stat().st_ino
+    asked_for = re.compile(rf"LEASE +BREAKING .*:{inode} ")  # proc_locks(5)
     with stopped(harness.store):
         go.touch()
+        wait_until(lambda: asked_for.search(Path("/proc/locks").read_text()))
         time.sleep(6.5)
     result = harness.finish(process)
     assert result.status == 128 + signal.SIGKILL, str(result)
