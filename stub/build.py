@@ -38,7 +38,7 @@ MACHINES = ("x86_64", "aarch64")
 PROGRAMS = ("stub", "tmprun")
 SHARED = ("base", "image", "tree", "store", "gate", "start")
 DOOR = ("squashfs", "foreign", "slices", "door")
-ZIG_REQUIREMENT = "ziglang>=0.17,<0.18"
+ZIG_REQUIREMENT = "ziglang>=0.17.1,<0.18"
 
 OWN_FLAGS = ["-Wall", "-Wextra", "-Werror"]
 # The front door reads files that their user may only want to look at: it gets all hardening there is. The stub reads a
