@@ -149,7 +149,7 @@ static int build(const struct building *building, struct fault *fault)
 	if (result == 0 && entry_publish(shelves, name, key, building->replace) < 0) {
 		/* Somebody whom we would not wait for was faster, or what is there is in our way. */
 		if (errno == EINVAL || errno == ENOSYS)
-			result = BAD_STORE(fault, "what is unpacked there is damaged, in use, and cannot be replaced on this file system");
+			result = BAD_STORE(fault, "what is unpacked there is damaged and in use, and cannot be replaced here");
 		else if (errno != EEXIST && errno != ENOTEMPTY)
 			result = BAD_STORE(fault, reason_text(errno));
 		else

@@ -17,18 +17,18 @@
 #include <unistd.h>
 
 static const char help[] =
-	"This file is an application for Linux; start it and it runs. It understands these as its first argument:\n"
-	"  --appimage-extract [PATTERN]  unpack into ./squashfs-root (only what matches, for instance 'usr/share/*')\n"
-	"  --appimage-extract-and-run    run it from a private copy (what it does anyway)\n"
+	"This file is an app for Linux. It understands these as its first argument:\n"
+	"  --appimage-extract [PATTERN]  unpack into ./squashfs-root (only what matches, as 'usr/share/*')\n"
+	"  --appimage-extract-and-run    run it (what it does anyway)\n"
 	"  --appimage-list               list what is in it\n"
-	"  --appimage-mount              unpack into the cache, print where, and keep it until interrupted\n"
+	"  --appimage-mount              unpack it, print where, and keep it until interrupted\n"
 	"  --appimage-offset             print where the payload begins\n"
-	"  --appimage-portable-home      make a directory beside it that will be its HOME; likewise\n"
-	"  --appimage-portable-config, --appimage-portable-share, --appimage-portable-cache\n"
+	"  --appimage-portable-home      make a directory beside it to be its HOME; likewise\n"
+	"  --appimage-portable-config, -share and -cache\n"
 	"  --appimage-updateinformation  print the update information\n"
 	"  --appimage-signature          print the signature\n"
-	"  --appimage-version            print the version of the program that starts it\n"
-	"Environment: TMPRUN_STORE (where to unpack), TMPRUN_LOG=debug, TARGET_APPIMAGE, APPIMAGE_EXTRACT_AND_RUN, TMPDIR.\n";
+	"  --appimage-version            print the version of what starts it\n"
+	"Environment: TMPRUN_STORE (where to unpack), TMPRUN_LOG=debug, TARGET_APPIMAGE, TMPDIR.\n";
 
 static int make_portable(const struct request *request, const char *what, struct fault *fault)
 {

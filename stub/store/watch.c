@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "image/image.h"
 #include "image/index_load.h"
 #include "store/layout.h"
 #include "tree/tree.h"
@@ -126,7 +127,9 @@ int watch_write(int entry_fd, const struct index *index, bool in_use)
 	return replace_file(entry_fd, ENTRY_WATCH, draft, list, size, NULL);
 }
 
-static bool holds(int entry_fd, const char *list, size_t size)
+/* A directory that was changed within the tick of the clock in which it was made, or looked at for the list, may have the time that is
+ * written there all the same. That is a matter of the list's own age: an older one has seen the clock go on. */
+static bool holds(int entry_fd, const char *list, size_t size, const struct timespec *written)
 {
 	uint64_t count;
 	memcpy(&count, list, sizeof count);
@@ -135,19 +138,20 @@ static bool holds(int entry_fd, const char *list, size_t size)
 	const struct record *records = (const void *)(list + sizeof count);
 	const char *name = (const char *)(records + count), *end = list + size;
 	for (uint64_t i = 0; i < count; i++) {
-		struct record current = {0};
+		struct stat now = {0};
 		const char *nul = memchr(name, '\0', (size_t)(end - name));
-		if (!nul || (look(entry_fd, name, &current) < 0 && (errno != ENOENT || records[i].node != APP_RUN)))
+		if (!nul || (fstatat(entry_fd, name, &now, AT_SYMLINK_NOFOLLOW) < 0 && (errno != ENOENT || records[i].node != APP_RUN)))
 			return false;
-		if (current.seconds != records[i].seconds || current.nanoseconds != records[i].nanoseconds)
+		if (now.st_ctim.tv_sec != records[i].seconds || (uint64_t)now.st_ctim.tv_nsec != records[i].nanoseconds ||
+		    image_too_fresh(&now, *written))
 			return false;
 		name = nul + 1;
 	}
 	return true;
 }
 
-/* A directory has changed, since the app put something into it, or somebody took something away: the list is written anew when all
- * that the image brought stands. */
+/* A directory has changed, since the app put something into it, or somebody took something away, or it may have: the list is written anew
+ * when all that the image brought stands. */
 static bool renew(int entry_fd)
 {
 	CLEANUP(index_free) struct index index = {0};
@@ -168,5 +172,5 @@ bool watch_holds(int entry_fd)
 	char *list = many ? many : few;
 	if ((size > sizeof few && !many) || read_at(fd, list, size, 0) < 0)
 		return false;
-	return holds(entry_fd, list, size) || renew(entry_fd);
+	return holds(entry_fd, list, size, &stat.st_mtim) || renew(entry_fd);
 }

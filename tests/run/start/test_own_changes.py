@@ -13,6 +13,7 @@ from kit.apps import noise, write
 from kit.foreign_images import image_of
 from kit.gating import LINGER, helpers
 from kit.harness import Harness, wait_until
+from kit.slices import compile_program
 from kit.surroundings import ALONE
 
 DEBUG = {"TMPRUN_LOG": "debug"}
@@ -133,6 +134,38 @@ def test_what_it_spoils_while_it_is_filled_is_not_kept(start: Callable[..., Any]
     start(spoil, "background")
     second = start("cat usr/share/shared; ls usr/lib/python | wc -l", "background")
     assert second.stdout.split() == [b"everybody's", b"20"]
+
+
+REMOVES = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int count, char **words)
+{
+	char path[4096];
+	snprintf(path, sizeof path, "%s/usr/share/data", getenv("APPDIR"));
+	puts(access(path, F_OK) == 0 ? "it is there" : "it is not there");
+	return count > 1 ? unlink(path) : 0;
+}
+"""
+
+
+@pytest.mark.parametrize("kind", ["bundle", "foreign"])
+def test_what_it_removes_at_once_is_missed(tmp_path: Path, harness: Harness, door: Path, kind: str) -> None:
+    """Within the tick of the clock in which the directory was made, and of which its time says nothing."""
+    top = tmp_path / "Removes.AppDir"
+    write(top / "usr/share/data", "its data\n")
+    compile_program(REMOVES, top / "AppRun", "-static", "-Os", compiler="musl-gcc")
+    image = image_of(kind, top)
+    for _ in range(10):
+        harness.clear()
+        env = DEBUG | {"TMPRUN_FILL": "eager"}
+        assert harness.run(door, image, "remove", env=env).stdout == b"it is there\n"
+        again = harness.run(door, image, env=env)
+        assert again.stdout == b"it is there\n" and SAID in again.stderr
+        third = harness.run(door, image, env=env)
+        assert third.stdout == b"it is there\n" and SAID not in third.stderr and b"unpacked into" not in third.stderr
 
 
 def test_several_find_the_list_old_at_the_same_time(
