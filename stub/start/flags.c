@@ -16,19 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char help[] =
-	"This file is an app for Linux. It understands these as its first argument:\n"
-	"  --appimage-extract [PATTERN]  unpack into ./squashfs-root (only what matches, as 'usr/share/*')\n"
-	"  --appimage-extract-and-run    run it (what it does anyway)\n"
-	"  --appimage-list               list what is in it\n"
-	"  --appimage-mount              unpack it, print where, and keep it until interrupted\n"
-	"  --appimage-offset             print where the payload begins\n"
-	"  --appimage-portable-home      make a directory beside it to be its HOME; likewise\n"
-	"  --appimage-portable-config, -share and -cache\n"
-	"  --appimage-updateinformation  print the update information\n"
-	"  --appimage-signature          print the signature\n"
-	"  --appimage-version            print the version of what starts it\n"
-	"Environment: TMPRUN_STORE (where to unpack), TMPRUN_LOG=debug, TARGET_APPIMAGE, TMPDIR.\n";
+static const char help[] = "This file is an app for Linux. It understands these as its first argument:\n"
+			   "  --appimage-extract [PATTERN]  unpack into ./squashfs-root (only what matches, as 'usr/share/*')\n"
+			   "  --appimage-extract-and-run    run it (what it does anyway)\n"
+			   "  --appimage-list               list what is in it\n"
+			   "  --appimage-mount              unpack it, print where, and keep it until interrupted\n"
+			   "  --appimage-offset             print where the payload begins\n"
+			   "  --appimage-portable-home      make a directory beside it to be its HOME; likewise\n"
+			   "  --appimage-portable-config, -share and -cache\n"
+			   "  --appimage-updateinformation  print the update information\n"
+			   "  --appimage-signature          print the signature\n"
+			   "  --appimage-version            print the version of what starts it\n"
+			   "Environment: TMPRUN_STORE (where to unpack), TMPRUN_LOG=debug, TARGET_APPIMAGE, TMPDIR.\n";
 
 static int make_portable(const struct request *request, const char *what, struct fault *fault)
 {
