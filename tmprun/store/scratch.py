@@ -72,6 +72,8 @@ def _take(shelf: int, name: str, waiting: Callable[[], None] | None) -> int:
         try:
             fd = enter(shelf, name)
         except FileNotFoundError:
+            if os.fstat(shelf).st_nlink == 0:
+                raise  # the shelf itself was removed, and nothing can be made there any more
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

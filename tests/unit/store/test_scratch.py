@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tmprun.store import layout
+from tmprun.store.cache import shelves
+from tmprun.store.scratch import _take
 
 TAKES = """
 import os, sys
@@ -42,3 +47,12 @@ def test_it_may_be_taken_while_others_clear_away(tmp_path: Path, monkeypatch: py
         for process in clearing:
             process.kill()
             process.wait()
+
+
+@pytest.mark.timeout(20)
+def test_nobody_tries_for_ever_where_the_cache_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with shelves(layout.SCRATCH) as (shelf,):
+        os.rmdir(layout.shelf(layout.cache() or "", layout.SCRATCH))
+        with pytest.raises(FileNotFoundError):
+            _take(shelf, "one", None)
