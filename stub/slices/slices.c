@@ -351,9 +351,11 @@ static bool lease_slice(const struct notes *notes, struct root *root)
 
 static bool is_in(const struct places *places, const char *file)
 {
-	for (unsigned i = 0; i < places->count; i++)
-		if (strncmp(file, places->list[i], strlen(places->list[i])) == 0)
+	for (unsigned i = 0; i < places->count; i++) {
+		size_t length = strlen(places->list[i]);
+		if (strncmp(file, places->list[i], length) == 0 && file[length] == '/')
 			return true;
+	}
 	return false;
 }
 
