@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLLED _Pragma("GCC unroll 8")
 
 enum {
 	CHANCE_BITS = 11, /* a chance is that of a 0, of 2048 */
@@ -104,11 +105,19 @@ INLINE bool decide(struct coder *coder, chance *of)
 	return true;
 }
 
-/* A bit that nobody can foresee: *symbol becomes twice as much and the bit. Returns ~0 for a 0 and 0 for a 1. There is no jump in it:
- * for a 0, `learnt` is what makes the same shift and difference add to the chance, rounded as it should be. */
-INLINE uint32_t shift_in(struct coder *coder, chance *of, uint32_t *symbol)
+/* The chances of the bit behind one, by what that one is. They are loaded before it is known: else each bit would wait for a load. */
+struct behind {
+	uint32_t zero, one;
+};
+
+static const struct behind nothing = {0};
+
+/* A bit that nobody can foresee, with a chance of `now`, which is kept at `of`. *symbol becomes twice as much and the bit; `now` becomes
+ * the chance of the bit behind it. Returns ~0 for a 0 and 0 for a 1. There is no jump in it: for a 0, `learnt` is what makes the same
+ * shift and difference add to the chance, rounded as it should be. */
+INLINE uint32_t shift_in(struct coder *coder, chance *of, uint32_t *now, struct behind behind, uint32_t *symbol)
 {
-	uint32_t zero = *of, mask;
+	uint32_t zero = *now, mask;
 	normalize(coder);
 	uint32_t bound = (coder->range >> CHANCE_BITS) * zero, learnt = zero - (ONE - (1 << LEARN) + 1);
 #ifdef __x86_64__
@@ -118,40 +127,50 @@ INLINE uint32_t shift_in(struct coder *coder, chance *of, uint32_t *symbol)
 	__asm__("sub %[bound], %[code]\n\t"
 		"cmovb %[before], %[code]\n\t"
 		"cmovb %[bound], %[range]\n\t"
+		"cmovb %[behind_zero], %[now]\n\t"
 		"cmovae %[zero], %[learnt]\n\t"
 		"sbb %[mask], %[mask]\n\t"
 		"sbb $-1, %[next]"
-		: [code] "+&r"(coder->code), [range] "+&r"(coder->range), [learnt] "+&r"(learnt), [mask] "=&r"(mask), [next] "+&r"(next)
-		: [bound] "r"(bound), [before] "r"(before), [zero] "r"(zero)
+		: [code] "+&r"(coder->code), [range] "+&r"(coder->range), [learnt] "+&r"(learnt), [mask] "=&r"(mask), [next] "+&r"(next),
+		  [now] "+&r"(behind.one)
+		: [bound] "r"(bound), [before] "r"(before), [zero] "r"(zero), [behind_zero] "r"(behind.zero)
 		: "cc");
 	*symbol = next;
+	*now = behind.one;
 #else
 	mask = (uint32_t)-(int32_t)(coder->code < bound);
 	coder->range = mask ? bound : coder->range - bound;
 	coder->code -= bound & ~mask;
 	learnt = mask ? learnt : zero;
 	*symbol = 2 * *symbol + 1 + mask;
+	*now = mask ? behind.zero : behind.one;
 #endif
 	*of = (chance)(zero - (uint32_t)((int32_t)learnt >> LEARN));
 	return mask;
 }
 
-/* So many bits, the highest first; each has a chance for each row of bits before it. */
+/* The next of several bits, the highest first or the lowest; each has a chance for each row of bits before it. */
+INLINE uint32_t take_bit(struct coder *coder, chance *of, uint32_t *now, bool last, uint32_t *symbol)
+{
+	struct behind behind = last ? nothing : (struct behind){of[2 * *symbol], of[2 * *symbol + 1]};
+	return shift_in(coder, of + *symbol, now, behind, symbol);
+}
+
 INLINE uint32_t take_bits(struct coder *coder, chance *of, unsigned bits)
 {
-	uint32_t symbol = 1;
-	for (unsigned i = 0; i < bits; i++)
-		shift_in(coder, of + symbol, &symbol);
+	uint32_t symbol = 1, now = of[1];
+	UNROLLED
+	for (unsigned i = 1; i <= bits; i++)
+		take_bit(coder, of, &now, i == bits, &symbol);
 	return symbol - ((uint32_t)1 << bits);
 }
 
-/* The same, the lowest first. */
 INLINE uint32_t take_reversed(struct coder *coder, chance *of, unsigned bits)
 {
-	uint32_t symbol = 1, value = 0;
-	for (unsigned i = 0; i < bits; i++)
-		value |= (1 + shift_in(coder, of + symbol, &symbol)) << i;
-	return value;
+	uint32_t symbol = 1, now = of[1], value = 0;
+	for (unsigned i = 1; i < bits; i++)
+		value |= (1 + take_bit(coder, of, &now, false, &symbol)) << (i - 1);
+	return value | (1 + take_bit(coder, of, &now, true, &symbol)) << (bits - 1);
 }
 
 /* Bits that are as likely 0 as 1. */
@@ -172,11 +191,16 @@ INLINE uint32_t take_even(struct coder *coder, unsigned bits)
 /* A literal behind a match differs from the byte that would have followed: as long as it does not, that byte's bits choose. */
 INLINE uint32_t take_other(struct coder *coder, chance *of, uint32_t likely)
 {
-	uint32_t symbol = 1, same = 0x100;
+	uint32_t symbol = 1, same = 0x100, now = of[same + (2 * likely & same) + symbol];
+	UNROLLED
 	for (unsigned i = 0; i < 8; i++) {
 		likely <<= 1;
 		uint32_t bit = likely & same;
-		uint32_t mask = shift_in(coder, of + same + bit + symbol, &symbol);
+		/* What will be the same behind a 0, and behind a 1, and the bits there. */
+		uint32_t zero = same & ~bit, one = bit, zero_bit = 2 * likely & zero, one_bit = 2 * likely & one;
+		struct behind behind =
+			i == 7 ? nothing : (struct behind){of[zero + zero_bit + 2 * symbol], of[one + one_bit + 2 * symbol + 1]};
+		uint32_t mask = shift_in(coder, of + same + bit + symbol, &now, behind, &symbol);
 		same = bit ^ (same & mask);
 	}
 	return symbol - 0x100;
