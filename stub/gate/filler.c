@@ -14,6 +14,7 @@
 #include "base/system.h"
 #include "gate/asks.h"
 #include "gate/deadline.h"
+#include "gate/foresee.h"
 #include "gate/give_up.h"
 #include "gate/guard.h"
 #include "gate/hands.h"
@@ -134,6 +135,8 @@ int filler_prepare(struct filler *filler, struct gate *gate, struct fault *fault
 	filler->hot_count = trace_load(gate->trace, filler->index, filler->hot);
 	order_frames(filler);
 	hands_look_ahead(filler);
+	if (!foresee_prepare(filler))
+		return FAILED(fault, "no memory to fill with");
 	if (hands_prepare(filler, fault) < 0)
 		return -1;
 	if (ties_open(gate, fault) < 0)

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "gate/foresee.h"
 #include "gate/mode.h"
 #include "image/codec.h"
 #include "image/index.h"
@@ -104,7 +105,9 @@ static void finish(struct filler *filler, uint32_t number)
 {
 	struct gate *gate = filler->gate;
 	atomic_store(&gate->shared->nodes[number].complete, 1);
-	if (atomic_exchange(&filler->asked[number], ANSWERED) == ASKED) {
+	bool asked = atomic_exchange(&filler->asked[number], ANSWERED) == ASKED;
+	foresee(filler, number, held(gate, number), asked);
+	if (asked) {
 		atomic_fetch_sub(&filler->waiting, 1);
 		/* Whoever was turned away has left by now, also if he was still there at our first look; who waits still does. */
 		if (!atomic_load(&gate->shared->turned_away) && nobody_waits(gate, number) &&
@@ -278,6 +281,19 @@ static bool do_ahead(struct hand *hand)
 	return true;
 }
 
+/* Whoever waits will want more, and a processor may be idle: the frame that is waited for may be in other hands. */
+static bool do_soon(struct hand *hand)
+{
+	struct filler *filler = hand->filler;
+	struct fault fault = {0};
+	uint32_t frame;
+	if (!atomic_load(&filler->waiting) || atomic_load(&filler->stopped) || !foresee_next(filler, &frame))
+		return false;
+	if (fill_unasked(hand, frame, FRAME_BUSY, &fault) < 0)
+		stop_background(filler, frame, &fault);
+	return true;
+}
+
 bool hands_do_one(struct filler *filler)
 {
 	return do_job(&filler->hands[0]) || (atomic_load(&filler->hurried) && do_ahead(&filler->hands[0]));
@@ -312,7 +328,7 @@ static void *serve(void *argument)
 	struct pollfd calls[] = {{.fd = filler->job_tickets, .events = POLLIN}, {.fd = filler->bell, .events = POLLIN}};
 	bool ahead = true, hurried = false, first = atomic_fetch_add(&filler->serving, 1) == 0;
 	for (;;) {
-		if (do_job(hand))
+		if (do_job(hand) || do_soon(hand))
 			continue;
 		if (!hurried && atomic_load(&filler->hurried))
 			ahead = hurried = true;
@@ -337,6 +353,18 @@ static void wait_for_lull(struct filler *filler)
 	}
 }
 
+/* What is left, and of that what will be needed soon first. */
+static bool next_unasked(struct filler *filler, uint32_t *frame)
+{
+	if (foresee_next(filler, frame))
+		return true;
+	uint32_t at = atomic_fetch_add(&filler->next_cold, 1);
+	if (at >= filler->order_count)
+		return false;
+	*frame = filler->order[at];
+	return true;
+}
+
 /* All else is only for the time that the app leaves; a low priority alone would not do where the kernel gives each session its
  * share of a processor (sched(7), autogroup), so there is one of these less than processors. */
 static void *fill_behind(void *argument)
@@ -344,17 +372,15 @@ static void *fill_behind(void *argument)
 	struct filler *filler = argument;
 	struct hand *hand = take_hand(filler);
 	struct fault fault = {0};
+	uint32_t frame;
 	if (!index_is_slow(filler->index)) /* there decoding is what the app waits for, and mostly one core is idle */
 		wait_for_lull(filler);
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
-	while (!atomic_load(&filler->stopped)) {
-		uint32_t at = atomic_fetch_add(&filler->next_cold, 1);
-		if (at >= filler->order_count)
-			break;
+	while (!atomic_load(&filler->stopped) && next_unasked(filler, &frame)) {
 		/* What is decoded slowly is not decoded again by whoever needs it now: the rest of it takes less. */
-		uint8_t claim = frame_is_slow(&filler->index->frames[filler->order[at]]) ? FRAME_BUSY : FRAME_DRAFT;
-		if (fill_unasked(hand, filler->order[at], claim, &fault) < 0)
-			stop_background(filler, filler->order[at], &fault);
+		uint8_t claim = frame_is_slow(&filler->index->frames[frame]) ? FRAME_BUSY : FRAME_DRAFT;
+		if (fill_unasked(hand, frame, claim, &fault) < 0)
+			stop_background(filler, frame, &fault);
 	}
 	/* A thread that ends takes locks of the C library's, which a guard that is made at that moment would find taken for ever. */
 	for (;;)

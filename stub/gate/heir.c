@@ -2,6 +2,7 @@
 #include "gate/heir.h"
 
 #include "base/system.h"
+#include "gate/foresee.h"
 #include "gate/give_up.h"
 #include "gate/guard.h"
 #include "gate/hands.h"
@@ -36,6 +37,7 @@ static void begin_anew(struct filler *filler)
 	hands_look_ahead(filler);
 	read(filler->bell, &ticket, sizeof ticket);
 	filler->next_cold = filler->hot_frames;
+	foresee_anew(filler);
 	filler->stopped = filler->refused = false;
 	atomic_flag_clear(&filler->refused_busy);
 	filler->turn = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;

@@ -94,6 +94,8 @@ enum asking { UNASKED, ASKED, REFUSED, ANSWERED };
 
 struct filler;
 
+enum { PLACES_MAX = 16 };
+
 /* What one thread fills with. */
 struct hand {
 	struct filler *filler;
@@ -137,6 +139,13 @@ struct filler {
 	atomic_uint hot_end;         /* the hands that serve fill ahead of its time what comes before this in `order` */
 	atomic_bool hurried;         /* which is all of it, now */
 	int bell;                    /* an eventfd that wakes them when that is so */
+	uint32_t *soon;              /* frames that are needed soon, in that order, as far as it was foreseen */
+	_Atomic uint32_t soon_count, next_soon;
+	_Atomic uint8_t *foreseen;   /* a flag a node: it will be opened soon, and its frames are among them, or hot */
+	uint32_t places[PLACES_MAX]; /* directories in which libraries were found */
+	unsigned places_count;
+	uint64_t looking_left;       /* microseconds that may still be spent looking for libraries */
+	atomic_flag soon_busy;       /* somebody adds to these */
 	_Atomic uint8_t *written;    /* a flag a segment */
 	uint32_t *hot;
 	uint32_t hot_count;

@@ -1,80 +1,35 @@
 #include "slices/needs.h"
 
-#include "base/system.h"
 #include "base/text.h"
+#include "image/dynamic.h"
 
 #include <elf.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* No program has as many; tables that claim more lie. */
-enum { MOST_SEGMENTS = 256, MOST_ROWS = 512, MOST_VERSIONS = 4096, NAME_ROOM = 32, RELR_SINCE = 2 << 16 | 36 };
-
-/* What is for another machine asks nothing of this one. */
-#ifdef __aarch64__
-enum { HERE = EM_AARCH64 };
-#else
-enum { HERE = EM_X86_64 };
-#endif
+enum { MOST_VERSIONS = 4096, NAME_ROOM = 32, RELR_SINCE = 2 << 16 | 36 };
 
 struct program {
 	struct files *files;
 	const struct node *file;
-	uint16_t count;
-	Elf64_Phdr segments[MOST_SEGMENTS];
-	uint64_t versions, strings; /* addresses */
 };
 
-/* `size` bytes at an address of the running program. */
-static bool read_address(struct program *program, uint64_t address, void *out, size_t size)
+static bool read_part(void *context, uint64_t offset, void *out, uint64_t size)
 {
-	for (uint16_t i = 0; i < program->count; i++) {
-		const Elf64_Phdr *segment = &program->segments[i];
-		uint64_t offset;
-		if (segment->p_type != PT_LOAD || address < segment->p_vaddr || address - segment->p_vaddr > segment->p_filesz ||
-		    size > segment->p_filesz - (address - segment->p_vaddr))
-			continue;
-		return !__builtin_add_overflow(segment->p_offset, address - segment->p_vaddr, &offset) &&
-		       files_read_part(program->files, program->file, offset, out, size);
-	}
-	return false;
+	const struct program *program = context;
+	return files_read_part(program->files, program->file, offset, out, size);
 }
 
-static bool read_segments(struct program *program)
+/* The address of what is required of others; 0 when there is nothing. */
+static uint64_t versions_of(struct dynamic *dynamic)
 {
-	Elf64_Ehdr head;
-	if (!files_read_part(program->files, program->file, 0, &head, sizeof head) ||
-	    memcmp(head.e_ident, ELFMAG "\2\1\1", EI_VERSION + 1) != 0 || head.e_machine != HERE ||
-	    head.e_phentsize != sizeof *program->segments || head.e_phnum > MOST_SEGMENTS)
-		return false;
-	program->count = head.e_phnum;
-	return files_read_part(program->files, program->file, head.e_phoff, program->segments, head.e_phnum * sizeof *program->segments);
-}
-
-static void take_row(struct program *program, const Elf64_Dyn *row)
-{
-	if (row->d_tag == DT_VERNEED)
-		program->versions = row->d_un.d_ptr;
-	else if (row->d_tag == DT_STRTAB)
-		program->strings = row->d_un.d_ptr;
-}
-
-static bool read_dynamic(struct program *program)
-{
-	const Elf64_Phdr *dynamic = NULL;
-	for (uint16_t i = 0; i < program->count; i++)
-		if (program->segments[i].p_type == PT_DYNAMIC)
-			dynamic = &program->segments[i];
-	uint64_t count = dynamic ? dynamic->p_filesz / sizeof(Elf64_Dyn) : 0;
-	for (uint64_t i = 0; i < count && i < MOST_ROWS; i++) {
-		Elf64_Dyn row;
-		if (!files_read_part(program->files, program->file, dynamic->p_offset + i * sizeof row, &row, sizeof row) ||
-		    row.d_tag == DT_NULL)
-			break;
-		take_row(program, &row);
-	}
-	return program->versions && program->strings;
+	Elf64_Dyn row;
+	uint64_t address = 0;
+	for (uint64_t i = 0; dynamic_row(dynamic, i, &row); i++)
+		if (row.d_tag == DT_VERNEED)
+			address = row.d_un.d_ptr;
+	return address;
 }
 
 /* A required version's name; anything but GLIBC_X.Y needs nothing. */
@@ -90,23 +45,20 @@ static uint32_t version_of(const char *name)
 	return major > 0xff || minor > 0xffff ? 0 : (uint32_t)(major << 16 | minor);
 }
 
-static uint32_t version_at(struct program *program, uint32_t string)
+static uint32_t version_at(struct dynamic *dynamic, uint32_t string)
 {
-	char name[NAME_ROOM + 1] = "";
-	/* Names lie close together; the last one may end before our room does. */
-	for (size_t size = NAME_ROOM; size >= 8; size /= 2)
-		if (read_address(program, program->strings + string, name, size))
-			return version_of(name);
-	return 0;
+	char name[NAME_ROOM];
+	dynamic_name(dynamic, string, name, sizeof name);
+	return version_of(name);
 }
 
 /* The versions that are required of one library, from `address` on; `left` is how many more are looked at in all. */
-static uint32_t highest_of(struct program *program, uint64_t address, unsigned *left)
+static uint32_t highest_of(struct dynamic *dynamic, uint64_t address, unsigned *left)
 {
 	uint32_t highest = 0;
 	Elf64_Vernaux row;
-	while (*left && read_address(program, address, &row, sizeof row)) {
-		uint32_t version = version_at(program, row.vna_name);
+	while (*left && dynamic_read(dynamic, address, &row, sizeof row)) {
+		uint32_t version = version_at(dynamic, row.vna_name);
 		--*left;
 		highest = version > highest ? version : highest;
 		if (!row.vna_next)
@@ -118,18 +70,14 @@ static uint32_t highest_of(struct program *program, uint64_t address, unsigned *
 
 uint32_t needs_glibc(struct files *files, const struct node *file)
 {
-	CLEANUP(free_pointer) struct program *program = zeroed(1, sizeof *program);
+	struct program program = {files, file};
+	struct dynamic dynamic = {.read = read_part, .context = &program};
 	uint32_t highest = 0;
 	unsigned left = MOST_VERSIONS;
 	Elf64_Verneed row;
-	if (!program)
-		return 0;
-	program->files = files;
-	program->file = file;
-	if (!read_segments(program) || !read_dynamic(program))
-		return 0;
-	for (uint64_t at = program->versions; left && read_address(program, at, &row, sizeof row); at += row.vn_next) {
-		uint32_t version = highest_of(program, at + row.vn_aux, &left);
+	uint64_t at = dynamic_open(&dynamic) ? versions_of(&dynamic) : 0;
+	for (; at && left && dynamic_read(&dynamic, at, &row, sizeof row); at += row.vn_next) {
+		uint32_t version = highest_of(&dynamic, at + row.vn_aux, &left);
 		highest = version > highest ? version : highest;
 		if (!row.vn_next)
 			break;

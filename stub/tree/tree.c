@@ -178,11 +178,8 @@ static bool is_sealed_program(const struct tree *tree, const struct node *node, 
 	       memcmp(magic, "\177ELF", sizeof magic) == 0;
 }
 
-static int write_flags(const struct tree *tree, uint32_t number)
-{
-	bool looked_at = tree->index->nodes[number].flags & NODE_FIRST;
-	return (looked_at ? O_RDWR : O_WRONLY) | O_NOFOLLOW | O_CLOEXEC;
-}
+/* To read as well: some files are looked at when they are complete. */
+enum { OPEN_FILE = O_RDWR | O_NOFOLLOW | O_CLOEXEC };
 
 int tree_make_file(const struct tree *tree, struct place *place, uint32_t number, bool finished, struct fault *fault)
 {
@@ -192,7 +189,7 @@ int tree_make_file(const struct tree *tree, struct place *place, uint32_t number
 		return -1;
 	mode_t mode = finished ? tree_mode(tree, &tree->index->nodes[number]) : 0600;
 	for (;;) {
-		int fd = openat(above, name, write_flags(tree, number) | O_CREAT | O_EXCL, mode);
+		int fd = openat(above, name, OPEN_FILE | O_CREAT | O_EXCL, mode);
 		if (fd >= 0)
 			return fd;
 		if (!clear_way(tree, above, name))
@@ -206,7 +203,7 @@ int tree_open_file(const struct tree *tree, struct place *place, uint32_t number
 	int above = go_above(tree, place, number, name, fault);
 	if (above < 0)
 		return -1;
-	int fd = openat(above, name, write_flags(tree, number));
+	int fd = openat(above, name, OPEN_FILE);
 	return fd < 0 ? store_fault(tree, number, fault) : fd;
 }
 
