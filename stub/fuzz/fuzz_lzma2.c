@@ -1,6 +1,6 @@
 /* Our decoder of LZMA2 beside 7-Zip's: whatever the bytes, both refuse them, or both find the same, and have read as many. An input is a
- * byte for the dictionary, two for the room in units of 17 bytes, and a row of chunks. Each is decoded twice, since it must not matter
- * what was there before. */
+ * byte for the dictionary, twelve bits of two more for the room in units of 17 bytes, which is more than 64 KiB, and a row of chunks. Each
+ * is decoded twice, since it must not matter what was there before. */
 #include "foreign/lzma2.h"
 
 #include <Lzma2Dec.h>
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	static struct lzma2 *lzma;
 	if (size < HEAD || (!lzma && !(lzma = lzma2_new())))
 		return 0;
-	size_t room = (size_t)(bytes[1] | bytes[2] << 8) * UNIT, length = size - HEAD, used = 0, other = 0;
+	size_t room = (size_t)(bytes[1] | (bytes[2] & 0x0F) << 8) * UNIT, length = size - HEAD, used = 0, other = 0;
 	uint8_t *in = malloc(length ? length : 1), *ours = malloc(room ? room : 1), *plain = malloc(room ? room : 1);
 	if (!in || !ours || !plain)
 		abort();
