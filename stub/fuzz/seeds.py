@@ -111,14 +111,12 @@ def chunks() -> dict[str, bytes]:
     for number, plain in enumerate(
         [b"", b"text " * 50, bytes(9000), os.urandom(300), code, code[:500] + os.urandom(90)]
     ):
-        room = (-(-len(plain) // UNIT)).to_bytes(2, "little")
+        room, twice = ((-(-times * len(plain) // UNIT)).to_bytes(2, "little") for times in (1, 2))
         for lc, lp, pb in ((3, 0, 2), (0, 4, 0), (4, 0, 4)):
             filters = [{"id": lzma.FILTER_LZMA2, "lc": lc, "lp": lp, "pb": pb}]
             stored = lzma.compress(plain, lzma.FORMAT_RAW, filters=filters)
             found[f"{number}-{lc}{lp}{pb}"] = b"\x08" + room + stored
-            found[f"{number}-{lc}{lp}{pb}-twice"] = (
-                b"\x08" + (2 * len(plain)).to_bytes(2, "little") + stored[:-1] + stored
-            )
+            found[f"{number}-{lc}{lp}{pb}-twice"] = b"\x08" + twice + stored[:-1] + stored
     return found
 
 
