@@ -93,8 +93,12 @@ static void add_what_it_needs(struct filler *filler, uint32_t directory, struct 
 void foresee(struct filler *filler, uint32_t number, int fd, bool asked)
 {
 	const struct node *node = &filler->index->nodes[number];
-	struct dynamic dynamic = {.read = read_file, .context = &fd};
-	if (filler->gate->mode == FILL_DEMAND || (!asked && !filler->foreseen[number]) || !dynamic_open(&dynamic))
+	struct dynamic dynamic; /* 14 KB, which are not to be cleared for each of 70,000 files */
+	if (filler->gate->mode == FILL_DEMAND || (!asked && !filler->foreseen[number]))
+		return;
+	dynamic.read = read_file;
+	dynamic.context = &fd;
+	if (!dynamic_open(&dynamic))
 		return;
 	while (atomic_flag_test_and_set(&filler->soon_busy))
 		sched_yield();
